@@ -1,0 +1,1 @@
+//! The customer-service dispatcher: one pure machine per tenant. DESIGN §6.

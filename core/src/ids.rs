@@ -1,0 +1,151 @@
+//! Names: who sends, where a message goes, which log it belongs to. DESIGN §2.
+
+use std::sync::Arc;
+
+use crate::limits;
+
+/// A user id, group name or message id: cheap to clone, shared by everything that mentions it.
+pub type Name = Arc<str>;
+
+/// The server itself, as a sender and as a receiver (`to="0"` is client-to-server).
+pub const SERVER: &str = "0";
+/// What a frame carries when nobody is named. Never a valid address.
+pub const UNSET: &str = "-1";
+
+/// Why a name was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Empty.
+    #[error("is empty; a name has 1 to {max} bytes", max = limits::NAME_BYTES_MAX)]
+    Empty,
+    /// Longer than [`limits::NAME_BYTES_MAX`].
+    #[error("has {0} bytes; a name has 1 to {max}", max = limits::NAME_BYTES_MAX)]
+    TooLong(usize),
+    /// Contains a control character.
+    #[error("contains a control character")]
+    Control,
+    /// `0`, `-1`, or starting with `#`, `@` or `~`, which mean something else.
+    #[error("is reserved: `0`, `-1` and names that start with `#`, `@` or `~` are not user ids")]
+    Reserved,
+}
+
+fn check_plain(name: &str) -> Result<(), NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name.len() > limits::NAME_BYTES_MAX {
+        return Err(NameError::TooLong(name.len()));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(NameError::Control);
+    }
+    Ok(())
+}
+
+/// Checks that `name` can be a user's account id: 1–64 bytes of UTF-8, no control characters, not
+/// `0` or `-1`, not starting with `#`, `@` or `~`.
+///
+/// # Errors
+/// Says which rule it breaks.
+pub fn check_user(name: &str) -> Result<(), NameError> {
+    check_plain(name)?;
+    if name == SERVER || name == UNSET || name.starts_with(['#', '@', '~']) {
+        return Err(NameError::Reserved);
+    }
+    Ok(())
+}
+
+/// Checks the id of a message (`fp`): 1–[`limits::MESSAGE_ID_BYTES_MAX`] bytes, no control
+/// characters.
+///
+/// # Errors
+/// Says which rule it breaks.
+pub fn check_message_id(id: &str) -> Result<(), NameError> {
+    if id.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if id.len() > limits::MESSAGE_ID_BYTES_MAX {
+        return Err(NameError::TooLong(id.len()));
+    }
+    if id.chars().any(char::is_control) {
+        return Err(NameError::Control);
+    }
+    Ok(())
+}
+
+/// Where a message goes, as read from a frame's `to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address<'a> {
+    /// `0`: the server, that is the application's listener and the sinks.
+    Server,
+    /// A user, or a visitor that we named (`~…`).
+    User(&'a str),
+    /// `#name`: every member of a group.
+    Group(&'a str),
+    /// `@team`: a support team of the desk.
+    Team(&'a str),
+}
+
+impl<'a> Address<'a> {
+    /// Reads an address. The prefix stays part of the name.
+    ///
+    /// # Errors
+    /// If the name (without its prefix) breaks a rule of [`check_user`].
+    pub fn parse(to: &'a str) -> Result<Address<'a>, NameError> {
+        match to.as_bytes().first() {
+            None => Err(NameError::Empty),
+            Some(b'#') => check_plain(&to[1..]).map(|()| Address::Group(to)),
+            Some(b'@') => check_plain(&to[1..]).map(|()| Address::Team(to)),
+            Some(b'~') => check_plain(&to[1..]).map(|()| Address::User(to)),
+            Some(_) if to == SERVER => Ok(Address::Server),
+            Some(_) => check_user(to).map(|()| Address::User(to)),
+        }
+    }
+}
+
+/// The key of the log that messages from `from` to `to` belong to: both directions between two
+/// users share one, a group has one, a customer has one with each team.
+///
+/// Names hold no control characters, so `\n` can separate them.
+#[must_use]
+pub fn conversation_key(from: &str, to: Address<'_>) -> String {
+    match to {
+        Address::Group(group) => group.to_owned(),
+        Address::Team(team) => format!("{from}\n{team}"),
+        Address::Server => pair_key(from, SERVER),
+        Address::User(user) => pair_key(from, user),
+    }
+}
+
+/// The key of the conversation between two users (or a user and [`SERVER`], or himself).
+#[must_use]
+pub fn pair_key(one: &str, other: &str) -> String {
+    let (low, high) = if one <= other {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    format!("{low}\n{high}")
+}
+
+/// The names in a conversation's key: two for a pair (equal when a user writes to himself), or
+/// one group.
+#[must_use]
+pub fn conversation_members(key: &str) -> (&str, Option<&str>) {
+    match key.split_once('\n') {
+        Some((low, high)) => (low, Some(high)),
+        None => (key, None),
+    }
+}
+
+/// A conversation's number, issued by the store when its first message is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConversationId(pub u64);
+
+/// A device's number (one installation of one user), issued by the store at its first login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceId(pub u64);
+
+/// One login on one link, as the machine names it. Never used again after the link is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);

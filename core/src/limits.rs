@@ -1,0 +1,71 @@
+//! Every bound in one place, with its unit last. What a limit is for, and who is refused when it
+//! is reached, stands beside it; `docs/` and the tests are made from this table.
+
+/// Longest user id, group, team or device name, in bytes of UTF-8. The login or message is refused.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Longest message id (`fp`), in bytes. The message is refused. Clients send 36-byte UUIDs.
+pub const MESSAGE_ID_BYTES_MAX: usize = 128;
+
+/// Longest frame that we take from or send to a TCP client, in bytes of JSON: what every published
+/// client accepts (`mobileimsdk-protocol.md` §1.1). A longer incoming frame closes its connection;
+/// a message that would leave as a longer one is refused to its sender.
+pub const FRAME_BYTES_MAX: usize = 6144;
+/// Longest datagram that we take, in bytes (§1.2). A longer one is dropped.
+pub const DATAGRAM_BYTES_MAX: usize = 2048;
+/// Longest frame pushed to a MobileIMSDK UDP client, in bytes: its receive buffer.
+pub const DATAGRAM_PUSH_BYTES_MAX: usize = 1024;
+/// Longest WebSocket message that we take, in bytes (§1.3). A longer one closes with code 1009.
+pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 65536;
+/// The same for `serve --echo`, which exists for conformance suites.
+pub const ECHO_MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// Longest HTTP request head of a WebSocket upgrade, in bytes; 431 beyond.
+pub const UPGRADE_HEAD_BYTES_MAX: usize = 8192;
+/// Longest short `not logged in` answer on UDP, in bytes: no reflection.
+pub const DATAGRAM_REFUSAL_BYTES_MAX: usize = 160;
+
+/// Messages in flight to one TCP or WebSocket session; more wait in the store.
+pub const WINDOW_MESSAGES_MAX: usize = 64;
+/// Bytes of frames in flight to one session; more wait in the store.
+pub const WINDOW_BYTES_MAX: usize = 256 << 10;
+/// First retransmission to a client after this; the wait doubles each time.
+pub const RESEND_FIRST_MS: u64 = 5_000;
+/// Longest wait between two retransmissions.
+pub const RESEND_WAIT_MS_MAX: u64 = 60_000;
+/// Times that a message is sent to a session before it waits for the next login.
+pub const SENDS_PER_LOGIN_MAX: u32 = 5;
+/// Logins in a row that may run through all their sends of one message, unanswered, before it is
+/// set aside for that device.
+pub const LOGINS_UNANSWERED_MAX: u32 = 3;
+/// A link from which nothing is heard for so long while something is in flight is closed.
+pub const SILENCE_IN_FLIGHT_MS_MAX: u64 = 20_000;
+/// Acknowledgements above the contiguous prefix that a cursor remembers; the oldest are kept.
+pub const CURSOR_SPARSE_MAX: usize = 256;
+/// Acknowledgements that arrive before their message was sent on this login, remembered.
+pub const EARLY_ACKS_MAX: usize = 64;
+/// Frames of one link that wait while its login is decided; the link is closed beyond.
+pub const HELD_FRAMES_MAX: usize = 64;
+/// Messages of one session that wait for their verdict; its link is not read until some have it.
+pub const UNDECIDED_PER_SESSION_MAX: usize = 256;
+/// Conversations that one load from the store may touch.
+pub const LOAD_CONVERSATIONS_MAX: usize = 64;
+
+/// Idle limit of a session until its own rhythm is known.
+pub const IDLE_UNKNOWN_MS: u64 = 130_000;
+/// Shortest idle limit that is learned.
+pub const IDLE_LEARNED_MS_MIN: u64 = 10_000;
+/// A connection that has not logged in after so long is closed.
+pub const LOGIN_MS_MAX: u64 = 30_000;
+/// Logins issued to one user that are remembered, to tell an old login from an invented one.
+pub const ISSUED_LOGINS_MAX: usize = 16;
+/// Sessions of one user at a time; the oldest is kicked beyond.
+pub const SESSIONS_PER_USER_MAX: usize = 16;
+
+/// Members of a group.
+pub const GROUP_MEMBERS_MAX: usize = 10_000;
+/// Messages on one page of history.
+pub const HISTORY_PAGE_MAX: usize = 200;
+/// Bytes that may wait in one connection's outbox; the connection is not read beyond, and frames
+/// without QoS are dropped for it.
+pub const OUTBOX_BYTES_MAX: usize = 512 << 10;
+/// Bytes of messages that wait for the committer, all sessions together; nothing is read beyond.
+pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 << 20;
