@@ -4,6 +4,7 @@
 //! does not offer them. The server and the client drive these machines over real sockets and disks;
 //! `sim` drives the same machines over a model network and disk, in virtual time.
 
+pub mod custody;
 pub mod desk;
 pub mod ids;
 pub mod limits;
