@@ -231,7 +231,7 @@ fn whole(text: &str) -> Option<i64> {
     let float: f64 = text.parse().ok()?;
     // 2^63 as a float: the first beyond i64. −2^63 itself is within.
     const END: f64 = 9_223_372_036_854_775_808.0;
-    let within = float >= -END && float < END && float.fract() == 0.0;
+    let within = (-END..END).contains(&float) && float.fract() == 0.0;
     // An integer that did not parse above but rounds into the range was out of it.
     let plain = text
         .bytes()
