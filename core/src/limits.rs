@@ -20,6 +20,12 @@ pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 65536;
 pub const ECHO_MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// Longest HTTP request head of a WebSocket upgrade, in bytes; 431 beyond.
 pub const UPGRADE_HEAD_BYTES_MAX: usize = 8192;
+/// Objects and arrays inside one another in a member that we do not know; the frame is refused beyond.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Capabilities that one login may declare; the login is refused beyond.
+pub const DECLARED_CAPS_MAX: usize = 16;
+/// Header lines of a WebSocket upgrade; 431 beyond.
+pub const UPGRADE_HEADERS_MAX: usize = 64;
 /// Longest short `not logged in` answer on UDP, in bytes: no reflection.
 pub const DATAGRAM_REFUSAL_BYTES_MAX: usize = 160;
 

@@ -1,2 +1,9 @@
-//! Wire formats: pure functions between bytes and frames, one folder per protocol. No sockets, no
-//! session state. Called by the transports of server and client.
+//! Wire formats: pure functions between bytes and frames, one folder per protocol.
+//!
+//! Here: framing, JSON forms, numbers of types and codes. Not here: sockets, session state, what a
+//! frame means. Called by the transports and links of server and client.
+
+pub mod code;
+pub(crate) mod json;
+pub mod mobileimsdk;
+pub mod websocket;

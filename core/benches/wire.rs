@@ -1,0 +1,5 @@
+//! Costs of the wire formats.
+
+fn main() {
+    divan::main();
+}

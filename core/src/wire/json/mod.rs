@@ -1,0 +1,14 @@
+//! JSON as MobileIMSDK's clients and server read and write it.
+//!
+//! Here: a lenient reader that accepts what Gson 2.8 accepts (`mobileimsdk-protocol.md` §2.1), one
+//! value at a time and without recursion, and the writer's primitives. Not here: which members a
+//! frame has. Called by `wire/mobileimsdk`.
+
+mod reader;
+pub(crate) mod scan;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub(crate) use reader::{Reader, Token, unescape};
+pub(crate) use write::{put_int, put_string, put_uint};

@@ -1,0 +1,18 @@
+//! The MobileIMSDK v6 protocol: one JSON object per frame.
+//!
+//! Here: frames, the payloads of login, error and kick-out, the length prefix of TCP. Not here:
+//! what a frame means to a session, WebSocket framing (`wire/websocket`). Called by the transports
+//! and links of server and client. `mobileimsdk-protocol.md` is the source of every rule.
+
+mod encode;
+mod error;
+mod fast;
+mod frame;
+pub mod login;
+pub mod tcp;
+#[cfg(test)]
+mod tests;
+
+pub use encode::{encode, encode_extended};
+pub use error::DecodeError;
+pub use frame::{Extended, Frame, decode, decode_extended, decode_str};
