@@ -5,9 +5,13 @@
 //! `sim` drives the same machines over a model network and disk, in virtual time.
 
 pub mod custody;
+pub mod deadline;
+pub mod delivery;
 pub mod desk;
 pub mod ids;
 pub mod limits;
 pub mod message;
+pub mod session;
+pub mod shard;
 pub mod time;
 pub mod wire;
