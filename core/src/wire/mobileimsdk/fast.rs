@@ -1,7 +1,7 @@
-//! The scanner for frames as MobileIMSDK's Java clients and we write them.
+//! The scanner for frames as MobileIMSDK's Java and iOS clients and we write them.
 //!
-//! It knows one narrow form: no blanks, known members only, plain values, no escapes but in
-//! `dataContent`. Anything else is `None`, and the lenient reader decides. Where it does answer, it
+//! It knows one narrow form: known members only, plain values, no escapes but in `dataContent`;
+//! blanks anywhere, because iOS sends pretty-printed JSON. Anything else is `None`, and the lenient reader decides. Where it does answer, it
 //! answers the same as the lenient reader: a property test holds it to that.
 
 use std::borrow::Cow;
@@ -14,6 +14,7 @@ pub(super) fn decode<const EXTENDED: bool>(text: &str) -> Option<Wide<'_>> {
     let mut scanner = Scanner { text, at: 0 };
     let mut wide = Wide::default();
     let frame = &mut wide.frame;
+    scanner.blanks();
     scanner.eat(b"{")?;
     loop {
         match scanner.member::<EXTENDED>()? {
@@ -30,12 +31,14 @@ pub(super) fn decode<const EXTENDED: bool>(text: &str) -> Option<Wide<'_>> {
             Member::Seq => wide.seq = Some(u64::try_from(scanner.int64()?).ok()?),
             Member::Time => wide.time_ms = Some(scanner.int64()?),
         }
+        scanner.blanks();
         match scanner.byte()? {
             b',' => {}
             b'}' => break,
             _ => return None,
         }
     }
+    scanner.blanks();
     (scanner.at == text.len()).then_some(wide)
 }
 
@@ -79,9 +82,17 @@ impl<'a> Scanner<'a> {
             .then(|| self.at += expected.len())
     }
 
-    /// The next member's name with its quotes and colon.
+    #[inline]
+    fn blanks(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.as_bytes().get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    /// The next member's name with its quotes and colon, and the blanks around them.
     #[inline]
     fn member<const EXTENDED: bool>(&mut self) -> Option<Member> {
+        self.blanks();
         let rest = self.rest();
         let (member, name): (_, &[u8]) = match (rest.get(1)?, rest.get(2)?) {
             (b'b', _) => (Member::Bridge, b"\"bridge\":"),
@@ -98,7 +109,12 @@ impl<'a> Scanner<'a> {
             (b't', _) if EXTENDED => (Member::Time, b"\"time\":"),
             _ => return None,
         };
-        self.eat(name)?;
+        if self.eat(name).is_none() {
+            self.eat(name.strip_suffix(b":")?)?;
+            self.blanks();
+            self.eat(b":")?;
+        }
+        self.blanks();
         Some(member)
     }
 
