@@ -75,11 +75,10 @@ impl<'a> Scanner<'a> {
         Some(byte)
     }
 
+    /// The length is a constant so that the comparison is a few machine words.
     #[inline]
-    fn eat(&mut self, expected: &[u8]) -> Option<()> {
-        self.rest()
-            .starts_with(expected)
-            .then(|| self.at += expected.len())
+    fn eat<const N: usize>(&mut self, expected: &[u8; N]) -> Option<()> {
+        (self.rest().first_chunk() == Some(expected)).then(|| self.at += N)
     }
 
     #[inline]
@@ -94,28 +93,39 @@ impl<'a> Scanner<'a> {
     fn member<const EXTENDED: bool>(&mut self) -> Option<Member> {
         self.blanks();
         let rest = self.rest();
-        let (member, name): (_, &[u8]) = match (rest.get(1)?, rest.get(2)?) {
-            (b'b', _) => (Member::Bridge, b"\"bridge\":"),
-            (b't', b'y') if rest.get(5) == Some(&b'"') => (Member::Type, b"\"type\":"),
-            (b't', b'y') => (Member::Typeu, b"\"typeu\":"),
-            (b't', b'o') => (Member::To, b"\"to\":"),
-            (b'd', _) => (Member::Data, b"\"dataContent\":"),
-            (b'f', b'r') => (Member::From, b"\"from\":"),
-            (b'f', _) => (Member::Fp, b"\"fp\":"),
-            (b'Q', _) => (Member::Qos, b"\"QoS\":"),
-            (b's', b'm') => (Member::Sm, b"\"sm\":"),
-            (b'i', _) if EXTENDED => (Member::Id, b"\"id\":"),
-            (b's', _) if EXTENDED => (Member::Seq, b"\"seq\":"),
-            (b't', _) if EXTENDED => (Member::Time, b"\"time\":"),
-            _ => return None,
-        };
-        if self.eat(name).is_none() {
-            self.eat(name.strip_suffix(b":")?)?;
-            self.blanks();
-            self.eat(b":")?;
-        }
+        let member = match (rest.get(1)?, rest.get(2)?) {
+            (b'b', _) => self.name(Member::Bridge, b"\"bridge\":"),
+            (b't', b'y') if rest.get(5) == Some(&b'"') => self.name(Member::Type, b"\"type\":"),
+            (b't', b'y') => self.name(Member::Typeu, b"\"typeu\":"),
+            (b't', b'o') => self.name(Member::To, b"\"to\":"),
+            (b'd', _) => self.name(Member::Data, b"\"dataContent\":"),
+            (b'f', b'r') => self.name(Member::From, b"\"from\":"),
+            (b'f', _) => self.name(Member::Fp, b"\"fp\":"),
+            (b'Q', _) => self.name(Member::Qos, b"\"QoS\":"),
+            (b's', b'm') => self.name(Member::Sm, b"\"sm\":"),
+            (b'i', _) if EXTENDED => self.name(Member::Id, b"\"id\":"),
+            (b's', _) if EXTENDED => self.name(Member::Seq, b"\"seq\":"),
+            (b't', _) if EXTENDED => self.name(Member::Time, b"\"time\":"),
+            _ => None,
+        }?;
         self.blanks();
         Some(member)
+    }
+
+    #[inline]
+    fn name<const N: usize>(&mut self, member: Member, name: &[u8; N]) -> Option<Member> {
+        if self.eat(name).is_none() {
+            self.spaced_name(name)?;
+        }
+        Some(member)
+    }
+
+    /// A name with blanks before its colon.
+    fn spaced_name(&mut self, name: &[u8]) -> Option<()> {
+        let quoted = name.strip_suffix(b":")?;
+        self.at += self.rest().starts_with(quoted).then_some(quoted.len())?;
+        self.blanks();
+        self.eat(b":")
     }
 
     #[inline]
