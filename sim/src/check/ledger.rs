@@ -27,6 +27,8 @@ pub(crate) struct Device {
     got: BTreeMap<String, BTreeSet<u64>>,
     /// Cursors, as far as they were held against what it has.
     acked: BTreeMap<String, u64>,
+    /// Cursors as this process last wrote them.
+    written: BTreeMap<String, u64>,
     own: bool,
 }
 
@@ -345,9 +347,21 @@ impl Ledger {
             }
         }
         if let Some(device) = self.devices.get_mut(&name) {
+            let before = device.written.insert(key.clone(), cursor.acked).unwrap_or(0);
+            if cursor.acked < before {
+                let now = cursor.acked;
+                return Err(format!("the cursor of {name:?} in {key:?} goes back: {before}, {now}"));
+            }
             device.acked.insert(key, cursor.acked.max(from));
         }
         Ok(())
+    }
+
+    /// What a process wrote of cursors may be lost with it.
+    pub(crate) fn process_died(&mut self) {
+        for device in self.devices.values_mut() {
+            device.written.clear();
+        }
     }
 
     /// Whether a client has everything that its device is owed.

@@ -115,7 +115,7 @@ impl LinkModel {
             return Err(format!("{user} gets what is not for this device: {id}"));
         }
         if message.seq == 0 {
-            return match self.unnumbered.insert(id.to_string()) {
+            return match id.starts_with('u') || self.unnumbered.insert(id.to_string()) {
                 true => Ok(()),
                 false => Err(format!("{user} gets {id} twice, without QoS")),
             };

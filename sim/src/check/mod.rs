@@ -129,6 +129,7 @@ impl Checker {
 
     pub(crate) fn process_died(&mut self) {
         self.links.clear();
+        self.ledger.process_died();
     }
 
     pub(crate) fn link_opened(

@@ -1,6 +1,7 @@
 //! What goes wrong, what clients send, and the moment when faults stop.
 
 use tidings_core::ids::Name;
+use tidings_core::session::Transport;
 use tidings_core::wire::code;
 use tidings_core::wire::mobileimsdk::login::{Login, encode_login};
 
@@ -215,7 +216,9 @@ impl World {
     fn misbehave(&mut self, client: usize, user: &Name, to: &str, id: &str) -> bool {
         let mix = self.plan.mix;
         if self.rng.app.chance(mix.without_qos) {
-            let id = format!("n{id}");
+            // The network may double what a UDP client sends, and nobody would know.
+            let stream = self.clients[client].plan.transport != Transport::Udp;
+            let id = format!("{}{id}", if stream { "n" } else { "u" });
             let mut message = frame(code::COMMON_DATA, user, to, Some("no matter"), Some(&id));
             message.qos = false;
             self.client_sends(client, &message);

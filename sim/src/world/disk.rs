@@ -67,7 +67,14 @@ impl Disk {
 
     /// A whole conversation, as a crash would leave it.
     pub(crate) fn durable_log(&self, conversation: &str) -> Vec<MessageRef> {
-        let page = Page::After(0, 1_000_000);
-        self.durable.history(conversation, page).unwrap_or_default()
+        let mut log: Vec<MessageRef> = Vec::new();
+        loop {
+            let page = Page::After(log.last().map_or(0, |m| m.seq), 200);
+            let more = self.durable.history(conversation, page).unwrap_or_default();
+            if more.is_empty() {
+                return log;
+            }
+            log.extend(more);
+        }
     }
 }
