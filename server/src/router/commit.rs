@@ -18,8 +18,11 @@ const BATCH_RECORDS_MAX: usize = 4096;
 /// After so long without work the store writes its cursors and lets its indexes follow.
 const IDLE: Duration = Duration::from_millis(500);
 /// Times that a batch is repeated when the store does not answer, and the wait before each.
-const REPEATS: [Duration; 3] =
-    [Duration::from_millis(10), Duration::from_millis(100), Duration::from_millis(500)];
+const REPEATS: [Duration; 3] = [
+    Duration::from_millis(10),
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+];
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -105,16 +108,18 @@ impl Committer {
 /// Starts the committer's thread; it ends when the router stops.
 pub(super) fn start(router: &Arc<Router>) -> std::io::Result<()> {
     let router = router.clone();
-    std::thread::Builder::new().name("committer".into()).spawn(move || {
-        while let Some(batch) = router.committer.next(&*router.store) {
-            router.commit(&batch);
-        }
-        if let Err(error) = router.store.flush() {
-            tracing::error!(%error, "the store could not write its cursors");
-        }
-        router.committer.queue.lock().stopped = true;
-        router.committer.wake.notify_all();
-    })?;
+    std::thread::Builder::new()
+        .name("committer".into())
+        .spawn(move || {
+            while let Some(batch) = router.committer.next(&*router.store) {
+                router.commit(&batch);
+            }
+            if let Err(error) = router.store.flush() {
+                tracing::error!(%error, "the store could not write its cursors");
+            }
+            router.committer.queue.lock().stopped = true;
+            router.committer.wake.notify_all();
+        })?;
     Ok(())
 }
 
@@ -126,7 +131,10 @@ impl Router {
         loop {
             verdicts.clear();
             match self.store.commit(batch, &mut verdicts) {
-                Ok(()) => return self.verdicts(verdicts),
+                Ok(()) => {
+                    *self.trouble.lock() = None;
+                    return self.verdicts(verdicts);
+                }
                 Err(error) => {
                     let passing = matches!(error, StoreError::Unavailable(_));
                     match repeats.next() {
@@ -140,6 +148,11 @@ impl Router {
 
     fn refuse(&self, count: usize, error: &StoreError) {
         tracing::error!(%error, count, "messages refused: they could not be stored");
-        self.feed(Input::CommitFailed { count, reason: &error.to_string() });
+        let reason = error.to_string();
+        self.feed(Input::CommitFailed {
+            count,
+            reason: &reason,
+        });
+        *self.trouble.lock() = Some(reason);
     }
 }

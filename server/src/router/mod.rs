@@ -66,7 +66,6 @@ struct Todo {
     flush: Vec<Arc<StreamLink>>,
     datagrams: OutgoingDatagrams,
     remember: Vec<Cursor>,
-    verify: Vec<(LinkId, tidings_core::ids::Name, String, Option<String>)>,
     load: Vec<load::Job>,
     tell: Vec<Event>,
     wake_committer: bool,
@@ -83,6 +82,8 @@ pub(crate) struct Router {
     runtime: tokio::runtime::Handle,
     datagrams: std::sync::OnceLock<Arc<crate::link::Datagrams>>,
     stopping: AtomicBool,
+    /// Why the last commit failed, if it did.
+    trouble: Mutex<Option<String>>,
 }
 
 impl std::fmt::Debug for Router {
@@ -114,6 +115,7 @@ impl Router {
             runtime: tokio::runtime::Handle::current(),
             datagrams: std::sync::OnceLock::new(),
             stopping: AtomicBool::new(false),
+            trouble: Mutex::new(None),
         });
         commit::start(&router)?;
         load::start(&router)?;
@@ -123,7 +125,9 @@ impl Router {
             interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 interval.tick().await;
-                let Some(router) = ticking.upgrade() else { return };
+                let Some(router) = ticking.upgrade() else {
+                    return;
+                };
                 router.tick();
             }
         });
@@ -150,7 +154,9 @@ impl Router {
                 Arrival::Unreadable(reason) => Input::Unreadable { link, reason },
                 Arrival::Heard => Input::Heard { link },
                 Arrival::Frame(..) => {
-                    let Arrival::Frame(frame, bytes) = arrival else { continue };
+                    let Arrival::Frame(frame, bytes) = arrival else {
+                        continue;
+                    };
                     Input::Frame { link, frame, bytes }
                 }
             };
@@ -179,7 +185,7 @@ impl Router {
                 None if frame.kind == tidings_core::wire::code::LOGIN => {
                     let link = guarded.shard.open(now, Transport::Udp);
                     guarded.addresses.insert(from, link);
-                    guarded.register(link, LinkEnd::Datagram(socket.clone(), from));
+                    guarded.register(link, LinkEnd::Datagram(from));
                     link
                 }
                 None => {
@@ -190,7 +196,9 @@ impl Router {
                     continue;
                 }
             };
-            guarded.shard.on(now, Input::Frame { link, frame, bytes }, &mut actions);
+            guarded
+                .shard
+                .on(now, Input::Frame { link, frame, bytes }, &mut actions);
             // A refused login must forget its address before the next datagram from it.
             actions = self.perform_some(now, &mut guarded, actions, &mut todo);
         }
@@ -231,6 +239,13 @@ impl Router {
         self.finish(todo);
     }
 
+    /// Waits while too much waits for the committer: everybody is read more slowly.
+    pub(crate) async fn room(&self) {
+        while self.committer.is_full() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
     /// True once the server stops: nothing more is read.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
@@ -266,9 +281,19 @@ impl Router {
         let ends = guarded.links.iter().flatten().map(|entry| &entry.end);
         ends.filter_map(|end| match end {
             LinkEnd::Stream(link) => Some(link.clone()),
-            LinkEnd::Datagram(..) => None,
+            LinkEnd::Datagram(_) => None,
         })
         .collect()
+    }
+
+    /// The wall clock, milliseconds since 1970 UTC.
+    pub(crate) fn wall_ms(&self) -> i64 {
+        self.clock.now().wall_ms
+    }
+
+    /// Why the store does not take messages, if it does not.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 
     /// The store that this router commits to.
@@ -288,7 +313,11 @@ impl Guarded {
 
     fn unregister(&mut self, link: LinkId) {
         let at = slot(link);
-        if self.links.get(at).is_some_and(|e| e.as_ref().is_some_and(|e| e.link == link)) {
+        if self
+            .links
+            .get(at)
+            .is_some_and(|e| e.as_ref().is_some_and(|e| e.link == link))
+        {
             self.links[at] = None;
         }
     }

@@ -41,16 +41,33 @@ impl Router {
                     // Accounts and tokens have their own room, which does not exist yet: whoever
                     // can reach an open server is who he says he is.
                     Action::Verify { link, .. } => {
-                        guarded.shard.on(now, Input::Verified { link, code: 0 }, &mut follow);
+                        guarded
+                            .shard
+                            .on(now, Input::Verified { link, code: 0 }, &mut follow);
                     }
-                    Action::Load { link, wants, messages_max } => {
-                        match self.store.load_recent(&wants, messages_max, load::BYTES_MAX) {
+                    Action::Load {
+                        link,
+                        wants,
+                        messages_max,
+                    } => {
+                        match self
+                            .store
+                            .load_recent(&wants, messages_max, load::BYTES_MAX)
+                        {
                             Some(loaded) => {
                                 let loaded = Some(loaded);
-                                let input = Input::Loaded { link, wants, loaded };
+                                let input = Input::Loaded {
+                                    link,
+                                    wants,
+                                    loaded,
+                                };
                                 guarded.shard.on(now, input, &mut follow);
                             }
-                            None => todo.load.push(load::Job::Load { link, wants, messages_max }),
+                            None => todo.load.push(load::Job::Load {
+                                link,
+                                wants,
+                                messages_max,
+                            }),
                         }
                     }
                     Action::ReadBacklog { link, user, device } => {
@@ -89,7 +106,10 @@ impl Router {
             }
             Err(error) => {
                 let reason = error.to_string();
-                let input = Input::CommitFailed { count, reason: &reason };
+                let input = Input::CommitFailed {
+                    count,
+                    reason: &reason,
+                };
                 guarded.shard.on(now, input, follow);
             }
         }
@@ -142,7 +162,8 @@ impl Router {
         let share = links.len().div_ceil(workers);
         while !links.is_empty() {
             let part = links.split_off(links.len().saturating_sub(share));
-            self.runtime.spawn(async move { part.iter().for_each(StreamLink::flush) });
+            self.runtime
+                .spawn(async move { part.iter().for_each(StreamLink::flush) });
         }
     }
 }
@@ -152,16 +173,39 @@ impl Guarded {
     fn emit(&mut self, now: Now, action: Action, todo: &mut Todo) {
         match action {
             Action::Send { link, frame } => {
-                let Some(end) = self.end(link).cloned() else { return };
+                let Some(end) = self.end(link).cloned() else {
+                    return;
+                };
                 put(&end, self.encoder.control(&frame, now.wall_ms), todo);
             }
-            Action::Acknowledge { link, id, from, to, seq, time_ms, extended } => {
-                let Some(end) = self.end(link).cloned() else { return };
+            Action::Acknowledge {
+                link,
+                id,
+                from,
+                to,
+                seq,
+                time_ms,
+                extended,
+            } => {
+                let Some(end) = self.end(link).cloned() else {
+                    return;
+                };
                 let at = (seq, time_ms);
-                put(&end, self.encoder.acknowledgement(&id, &from, &to, at, extended), todo);
+                put(
+                    &end,
+                    self.encoder.acknowledgement(&id, &from, &to, at, extended),
+                    todo,
+                );
             }
-            Action::Deliver { link, message, extended, again } => {
-                let Some(end) = self.end(link).cloned() else { return };
+            Action::Deliver {
+                link,
+                message,
+                extended,
+                again,
+            } => {
+                let Some(end) = self.end(link).cloned() else {
+                    return;
+                };
                 if let LinkEnd::Stream(stream) = &end {
                     let droppable = message.seq == 0;
                     if (droppable && stream.is_full()) || (again && stream.has_unsent()) {
@@ -184,7 +228,9 @@ impl Guarded {
     }
 
     fn close(&mut self, link: LinkId, reason: CloseReason, todo: &mut Todo) {
-        let Some(end) = self.end(link).cloned() else { return };
+        let Some(end) = self.end(link).cloned() else {
+            return;
+        };
         self.unregister(link);
         match end {
             LinkEnd::Stream(stream) => {
@@ -193,7 +239,7 @@ impl Guarded {
                 stream.close(code, text);
                 todo.flush.push(stream);
             }
-            LinkEnd::Datagram(_, address) => {
+            LinkEnd::Datagram(address) => {
                 self.addresses.remove(&address);
             }
         }
@@ -208,17 +254,26 @@ fn put(end: &LinkEnd, frame: &[u8], todo: &mut Todo) {
                 todo.flush.push(stream.clone());
             }
         }
-        LinkEnd::Datagram(_, address) => todo.datagrams.push(*address, frame),
+        LinkEnd::Datagram(address) => todo.datagrams.push(*address, frame),
     }
 }
 
 /// One line in the log for what an operator may ask about.
 fn tell(event: &Event) {
     match event {
-        Event::LoggedIn { user, device, link, transport } => {
+        Event::LoggedIn {
+            user,
+            device,
+            link,
+            transport,
+        } => {
             tracing::debug!(%user, %device, link = link.0, ?transport, "logged in");
         }
-        Event::LoggedOut { user, link, kick_code } => {
+        Event::LoggedOut {
+            user,
+            link,
+            kick_code,
+        } => {
             tracing::debug!(%user, link = link.0, kick_code, "logged out");
         }
         Event::NotDeliverableNow(message) => {
