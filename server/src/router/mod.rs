@@ -11,7 +11,6 @@ mod perform;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -69,7 +68,7 @@ struct Todo {
     datagrams: OutgoingDatagrams,
     remember: Vec<Cursor>,
     load: Vec<load::Job>,
-    verify: Vec<(LinkId, Pin<Box<dyn Future<Output = i32> + Send>>)>,
+    verify: Vec<(LinkId, crate::auth::Answer)>,
     tell: Vec<Event>,
     wake_committer: bool,
 }
