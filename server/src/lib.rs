@@ -1,60 +1,21 @@
 //! The embeddable Tidings server: sockets, disk, HTTP around the pure machines of `tidings-core`.
+//!
+//! - `auth`: who may come in
+//! - `config`: settings, from defaults to a validated struct
+//! - `transport`: sockets to frames, one file per transport
+//! - `link`: outboxes, back-pressure, closing
+//! - `router`: drives the shard, commits, loads
+//! - `store`: one trait, SQLite and memory behind it
+//!
+//! `transport → link → router → store`; nothing imports `transport` but `server`.
 
+pub mod auth;
+mod clock;
 pub mod config;
+mod link;
+mod router;
+mod server;
 pub mod store;
+mod transport;
 
-// Placeholder of the agreed interface until the driver is merged.
-
-use std::net::SocketAddr;
-
-/// A server.
-#[derive(Debug)]
-pub struct Server;
-
-/// A running server.
-#[derive(Debug)]
-pub struct Running {
-    addresses: Addresses,
-}
-
-/// Where a running server listens.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Addresses {
-    /// TCP.
-    pub tcp: Option<SocketAddr>,
-    /// UDP.
-    pub udp: Option<SocketAddr>,
-    /// WebSocket.
-    pub ws: Option<SocketAddr>,
-    /// HTTP.
-    pub http: Option<SocketAddr>,
-}
-
-/// Why a server did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// It is not there.
-    #[error("this build has no server yet")]
-    NotYet,
-}
-
-impl Server {
-    /// Starts.
-    ///
-    /// # Errors
-    /// Always, for now.
-    pub async fn start(_settings: config::Settings) -> Result<Running, StartError> {
-        Err(StartError::NotYet)
-    }
-}
-
-impl Running {
-    /// Where it listens.
-    #[must_use]
-    pub fn addresses(&self) -> &Addresses {
-        &self.addresses
-    }
-
-    /// Stops.
-    pub async fn stop(self) {}
-}
+pub use server::{Addresses, Running, Server, StartError};

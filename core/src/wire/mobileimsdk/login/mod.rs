@@ -1,9 +1,17 @@
 //! Payloads: the JSON inside `dataContent` of login, login answer, error and kick-out (§3).
+//!
+//! Not here: what a login means. Called by the session's link and the client.
+
+#[cfg(test)]
+mod tests;
 
 use super::DecodeError;
 use super::frame::{int64, string};
 use crate::limits;
 use crate::wire::json::{Reader, Token, put_int, put_string};
+
+// The words of the errors below name these limits.
+const _: () = assert!(limits::DECLARED_CAPS_MAX == 16 && limits::NAME_BYTES_MAX == 64);
 
 /// Payload of a LOGIN frame.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
