@@ -1,7 +1,11 @@
 //! The opening handshake (§4) as text: both ends.
 //!
 //! Offered extensions and subprotocols are ignored, as the reference server does
-//! (`mobileimsdk-protocol.md` §1.3).
+//! (`mobileimsdk-protocol.md` §1.3). Not here: which paths and origins are welcome. Called by the
+//! WebSocket transport of the server and by the client library.
+
+#[cfg(test)]
+mod tests;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,9 @@
 //! Payloads: the JSON inside `dataContent` of login, login answer, error and kick-out (§3).
+//!
+//! Not here: what a login means. Called by the session's link and the client.
+
+#[cfg(test)]
+mod tests;
 
 use super::DecodeError;
 use super::frame::{int64, string};

@@ -1,4 +1,9 @@
 //! The length prefix of TCP (§1.1): four bytes, big-endian, then so many bytes of JSON.
+//!
+//! Here: prefix and body. Not here: the JSON, sockets. Called by the TCP transport and the client.
+
+#[cfg(test)]
+mod tests;
 
 /// What stands at the front of a receive buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
