@@ -1,5 +1,7 @@
 //! Over TCP: login, both directions, re-login, the end of a login, back-pressure.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use support::{Peer, TcpServer, ack, alice, answer, message, next_text};

@@ -1,5 +1,7 @@
 //! Over UDP: login and messages through a network that loses.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::time::Duration;

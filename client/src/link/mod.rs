@@ -80,6 +80,15 @@ impl Target {
         (&self.host, self.port)
     }
 
+    /// Host and port as a URL has them.
+    fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
     /// The longest frame that goes through.
     pub(crate) fn frame_bytes_max(&self) -> usize {
         match self.transport {

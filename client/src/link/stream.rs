@@ -89,6 +89,11 @@ impl Stream {
         self.input.get(self.used..).unwrap_or_default()
     }
 
+    /// The same for decoders that unmask in place.
+    pub(super) fn input_mut(&mut self) -> &mut [u8] {
+        self.input.get_mut(self.used..).unwrap_or_default()
+    }
+
     pub(super) fn consume(&mut self, bytes: usize) {
         self.used = (self.used + bytes).min(self.input.len());
     }

@@ -1,6 +1,6 @@
 //! A server that does what the test says, over real sockets on loopback.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -10,6 +10,9 @@ use tidings_core::wire::code;
 use tidings_core::wire::mobileimsdk::login::{self, Login};
 use tidings_core::wire::mobileimsdk::tcp::{self, Step};
 use tidings_core::wire::mobileimsdk::{self, Extended, Frame};
+use tidings_core::wire::websocket::{
+    Decoder, Event as WsEvent, Opcode, Role, encode_frame, handshake,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
@@ -91,6 +94,85 @@ impl Peer for TcpPeer {
         let mut bytes = Vec::new();
         tcp::put(&mut bytes, |out| out.extend_from_slice(body));
         self.socket.write_all(&bytes).await.unwrap();
+    }
+}
+
+pub struct WsPeer {
+    tcp: TcpPeer,
+    decoder: Decoder,
+    pub pings: usize,
+}
+
+impl WsPeer {
+    /// Answers the opening handshake.
+    pub async fn upgrade(mut tcp: TcpPeer) -> WsPeer {
+        let used = loop {
+            if let Some((upgrade, used)) = handshake::parse_upgrade(&tcp.input).unwrap() {
+                assert_eq!(upgrade.path, "/websocket");
+                let mut answer = Vec::new();
+                handshake::write_101(upgrade.key, &mut answer);
+                tcp.socket.write_all(&answer).await.unwrap();
+                break used;
+            }
+            tcp.socket.read_buf(&mut tcp.input).await.unwrap();
+        };
+        tcp.input.drain(..used);
+        let decoder = Decoder::new(Role::Server, 1 << 20);
+        let pings = 0;
+        WsPeer {
+            tcp,
+            decoder,
+            pings,
+        }
+    }
+
+    pub async fn send_frame(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) {
+        let mut bytes = Vec::new();
+        encode_frame(opcode, fin, None, payload, &mut bytes);
+        self.tcp.socket.write_all(&bytes).await.unwrap();
+    }
+
+    /// What comes next, as text for data and pongs.
+    pub async fn receive_any(&mut self) -> Option<(Opcode, Vec<u8>)> {
+        loop {
+            let (event, used) = self.decoder.next(&mut self.tcp.input).unwrap();
+            let found = event.map(|event| match event {
+                WsEvent::Text(text) => (Opcode::Text, text.as_bytes().to_vec()),
+                WsEvent::Binary(bytes) => (Opcode::Binary, bytes.to_vec()),
+                WsEvent::Ping(payload) => (Opcode::Ping, payload.to_vec()),
+                WsEvent::Pong(payload) => (Opcode::Pong, payload.to_vec()),
+                WsEvent::Close { .. } => (Opcode::Close, Vec::new()),
+            });
+            self.tcp.input.drain(..used);
+            if found.is_some() {
+                return found;
+            }
+            match self.tcp.socket.read_buf(&mut self.tcp.input).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+}
+
+impl Peer for WsPeer {
+    async fn receive_bytes(&mut self) -> Option<Vec<u8>> {
+        loop {
+            match self.receive_any().await? {
+                (Opcode::Text, body) => return Some(body),
+                (Opcode::Ping, payload) => {
+                    self.pings += 1;
+                    self.send_frame(Opcode::Pong, true, &payload).await;
+                }
+                (Opcode::Pong, _) => {}
+                (Opcode::Close, _) => return None,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn send_bytes(&mut self, body: &[u8]) {
+        self.send_frame(Opcode::Text, true, body).await;
     }
 }
 
