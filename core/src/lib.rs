@@ -4,9 +4,14 @@
 //! does not offer them. The server and the client drive these machines over real sockets and disks;
 //! `sim` drives the same machines over a model network and disk, in virtual time.
 
+pub mod custody;
+pub mod deadline;
+pub mod delivery;
 pub mod desk;
 pub mod ids;
 pub mod limits;
 pub mod message;
+pub mod session;
+pub mod shard;
 pub mod time;
 pub mod wire;

@@ -1,0 +1,450 @@
+//! The window of one session and the conversations that it works through.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::track::Track;
+use crate::custody::{Backlog, Loaded, Want};
+use crate::ids::{ConversationId, Name};
+use crate::limits;
+use crate::message::MessageRef;
+use crate::time::Time;
+
+/// How much may be in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowRules {
+    /// Messages in all.
+    pub messages_max: usize,
+    /// Bytes of bodies in all; one message always fits.
+    pub bytes_max: usize,
+    /// Messages of one conversation.
+    pub per_conversation_max: usize,
+}
+
+/// What is to become of a message that is next in its conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passing {
+    /// Send it.
+    Send,
+    /// It needs no sending: the device's own.
+    Settle,
+    /// It cannot be sent on this transport; it stays unacknowledged for another.
+    Leave,
+}
+
+/// A message that the caller must send now.
+pub type Sending = MessageRef;
+
+/// A message that was acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acked {
+    /// Which.
+    pub message: MessageRef,
+}
+
+/// What became of a message in flight whose time was up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Overdue {
+    /// Send it again.
+    Resend(MessageRef),
+    /// It ran through all its sends of this login; it comes again with the next one.
+    Exhausted(MessageRef),
+    /// It did so in so many logins that it is set aside for this device.
+    SetAside(MessageRef),
+}
+
+#[derive(Debug)]
+struct InFlight {
+    message: MessageRef,
+    /// For the first time.
+    sent: Time,
+    due: Time,
+    wait_ms: u64,
+    sends: u32,
+}
+
+/// Everything that one session has to receive.
+#[derive(Debug, Default)]
+pub struct Flow {
+    /// By conversation number.
+    tracks: Vec<Track>,
+    /// `(position of the next message, conversation)` of every track that is behind.
+    behind: BTreeSet<(u64, ConversationId)>,
+    /// In order of sending.
+    in_flight: VecDeque<InFlight>,
+    in_flight_bytes: usize,
+    /// A load is under way; there is never more than one.
+    loading: bool,
+    /// Acknowledged before they were sent on this login (sent on an earlier one).
+    early: VecDeque<Name>,
+}
+
+/// Messages asked for beyond what the window holds.
+const LOAD_SLACK: usize = 4;
+
+fn weight(message: &MessageRef) -> usize {
+    message.body.len() + 128
+}
+
+impl Flow {
+    /// Takes over what lies behind at login.
+    pub fn begin(&mut self, backlog: &Backlog) {
+        let mut found = Vec::new();
+        for behind in &backlog.behind {
+            let cursor = &behind.cursor;
+            // Raised while the backlog was read: the store's view is the older one.
+            let raised = self.track(cursor.conversation).map_or(0, |t| t.head);
+            let track = Track {
+                conversation: cursor.conversation,
+                acked: cursor.acked,
+                sparse: cursor.sparse.clone(),
+                sent: cursor.acked,
+                head: behind.head.max(raised),
+                next: behind.next,
+                in_flight: 0,
+                unanswered: cursor.unanswered.clone(),
+            };
+            match self.track_mut(cursor.conversation) {
+                Some(raised) => *raised = track,
+                None => found.push(track),
+            }
+        }
+        self.tracks.append(&mut found);
+        self.tracks.sort_unstable_by_key(|t| t.conversation);
+        self.tracks.retain(|t| !t.is_done());
+        let behind = self.tracks.iter().filter(|t| t.is_behind());
+        self.behind = behind.map(|t| (t.next, t.conversation)).collect();
+    }
+
+    fn find(&self, conversation: ConversationId) -> Result<usize, usize> {
+        self.tracks
+            .binary_search_by_key(&conversation, |t| t.conversation)
+    }
+
+    fn track_mut(&mut self, conversation: ConversationId) -> Option<&mut Track> {
+        self.find(conversation).ok().map(|at| &mut self.tracks[at])
+    }
+
+    /// The track of a conversation, if something in it is not settled.
+    #[must_use]
+    pub fn track(&self, conversation: ConversationId) -> Option<&Track> {
+        self.find(conversation).ok().map(|at| &self.tracks[at])
+    }
+
+    /// A message was committed. `live`: the backlog is known. Returns true if the message is the
+    /// next one and the window has room, so that the caller decides with [`Flow::pass`]; otherwise
+    /// it will be loaded.
+    #[must_use]
+    pub fn raise(&mut self, message: &MessageRef, live: bool, rules: &WindowRules) -> bool {
+        let conversation = message.conversation;
+        let at = match self.find(conversation) {
+            Ok(at) => at,
+            Err(at) => {
+                let track = Track::starting_at(conversation, message.seq, message.position);
+                self.tracks.insert(at, track);
+                at
+            }
+        };
+        let track = &mut self.tracks[at];
+        if message.seq <= track.head {
+            return false; // the load that was under way has seen it
+        }
+        let was_behind = track.is_behind();
+        track.head = message.seq;
+        if was_behind {
+            return false;
+        }
+        track.next = message.position;
+        let is_next = track.sent + 1 == message.seq;
+        // Nothing older may wait in another conversation: older before newer.
+        if live && is_next && self.behind.is_empty() && !self.loading && self.has_room(at, rules) {
+            return true;
+        }
+        self.behind.insert((message.position, conversation));
+        false
+    }
+
+    fn has_room(&self, at: usize, rules: &WindowRules) -> bool {
+        self.in_flight.len() < rules.messages_max
+            && (self.in_flight.is_empty() || self.in_flight_bytes < rules.bytes_max)
+            && self.tracks[at].in_flight < rules.per_conversation_max
+    }
+
+    /// Deals with the message after `sent` of its conversation. Returns it if it must be sent now.
+    pub fn pass(&mut self, now: Time, message: &MessageRef, passing: Passing) -> Option<Sending> {
+        let at = self.find(message.conversation).ok()?;
+        if message.seq <= self.tracks[at].sent {
+            return None;
+        }
+        if message.seq > self.tracks[at].sent + 1 {
+            self.tracks[at].skip_missing(message.seq - 1);
+        }
+        let track = &mut self.tracks[at];
+        track.sent = message.seq;
+        // A lower bound: enough to serve older conversations first.
+        track.next = message.position + 1;
+        if track.is_settled(message.seq) {
+            return None;
+        }
+        let early = self.early.iter().position(|id| *id == message.id);
+        if passing == Passing::Settle || early.is_some() {
+            track.settle(message.seq);
+            early.map(|at| self.early.remove(at));
+            return None;
+        }
+        if passing == Passing::Leave {
+            return None;
+        }
+        track.in_flight += 1;
+        self.in_flight_bytes += weight(message);
+        self.in_flight.push_back(InFlight {
+            message: message.clone(),
+            sent: now,
+            due: now + limits::RESEND_FIRST_MS,
+            wait_ms: limits::RESEND_FIRST_MS,
+            sends: 1,
+        });
+        Some(message.clone())
+    }
+
+    /// What to load next, oldest first, and how many messages at most; `None` if nothing is behind,
+    /// the window is more than half full, or a load is under way. The caller must answer with
+    /// [`Flow::loaded`].
+    pub fn wants(&mut self, rules: &WindowRules) -> Option<(Vec<Want>, usize)> {
+        let half_full = self.in_flight.len() * 2 > rules.messages_max.max(2)
+            || self.in_flight_bytes * 2 > rules.bytes_max;
+        if self.loading || half_full || self.in_flight.len() >= rules.messages_max {
+            return None;
+        }
+        let mut wants = Vec::new();
+        let mut room = 0;
+        for (_, conversation) in &self.behind {
+            let Some(track) = self.track(*conversation) else {
+                continue;
+            };
+            if track.in_flight >= rules.per_conversation_max {
+                continue;
+            }
+            room += rules.per_conversation_max - track.in_flight;
+            wants.push(Want {
+                conversation: *conversation,
+                after: track.sent,
+                upto: track.head,
+            });
+            if wants.len() >= limits::LOAD_CONVERSATIONS_MAX {
+                break;
+            }
+        }
+        if wants.is_empty() {
+            return None;
+        }
+        self.loading = true;
+        // Own and settled messages take no room: ask for a few more than fit.
+        let fits = room.min(rules.messages_max - self.in_flight.len()) + LOAD_SLACK;
+        Some((wants, fits))
+    }
+
+    /// The answer to [`Flow::wants`].
+    /// Calls `decide` for each message that is next in its conversation and pushes what must be
+    /// sent now.
+    pub fn loaded(
+        &mut self,
+        now: Time,
+        wants: &[Want],
+        loaded: &Loaded,
+        rules: &WindowRules,
+        mut decide: impl FnMut(&MessageRef) -> Passing,
+        sending: &mut Vec<Sending>,
+    ) {
+        self.loading = false;
+        for want in wants {
+            if let Ok(at) = self.find(want.conversation) {
+                self.behind
+                    .remove(&(self.tracks[at].next, want.conversation));
+            }
+        }
+        // Conversations whose next message found no room, and where it lies.
+        let mut stopped: Vec<(ConversationId, u64)> = Vec::new();
+        for message in &loaded.messages {
+            let Ok(at) = self.find(message.conversation) else {
+                continue;
+            };
+            if stopped.iter().any(|(c, _)| *c == message.conversation) {
+                continue;
+            }
+            let settled = self.tracks[at].is_settled(message.seq);
+            let passing = if settled {
+                Passing::Settle
+            } else {
+                decide(message)
+            };
+            if passing == Passing::Send && !self.has_room(at, rules) {
+                stopped.push((message.conversation, message.position));
+                continue;
+            }
+            sending.extend(self.pass(now, message, passing));
+        }
+        for (want, next) in wants.iter().zip(&loaded.next) {
+            let Ok(at) = self.find(want.conversation) else {
+                continue;
+            };
+            let track = &mut self.tracks[at];
+            let stop = stopped
+                .iter()
+                .find(|(c, _)| *c == want.conversation)
+                .map(|(_, p)| *p);
+            match stop.or(*next) {
+                Some(position) => track.next = position,
+                // Retention removed the rest of what was wanted: nothing waits for it.
+                None if track.sent < want.upto => track.skip_missing(want.upto),
+                None => {}
+            }
+            if track.is_behind() {
+                self.behind.insert((track.next, want.conversation));
+            }
+        }
+    }
+
+    /// The load could not be done; it will be asked for again.
+    pub fn load_failed(&mut self) {
+        self.loading = false;
+    }
+
+    /// The client acknowledged `id`; `from` is the sender that it named, to tell two messages with
+    /// one id apart. Returns what was acknowledged, `None` if nothing in flight has this id.
+    pub fn acknowledge(&mut self, id: &str, from: Option<&str>) -> Option<Acked> {
+        let fits = |f: &InFlight| *f.message.id == *id;
+        let exact = |f: &InFlight| fits(f) && from.is_some_and(|from| *f.message.from == *from);
+        let found = match self.in_flight.front() {
+            Some(front) if exact(front) => Some(0),
+            _ => self
+                .in_flight
+                .iter()
+                .position(exact)
+                .or(self.in_flight.iter().position(fits)),
+        };
+        let Some(at) = found else {
+            self.remember_early(id);
+            return None;
+        };
+        let done = self.in_flight.remove(at)?;
+        self.in_flight_bytes -= weight(&done.message);
+        if let Some(track) = self.track_mut(done.message.conversation) {
+            track.in_flight -= 1;
+            track.settle(done.message.seq);
+        }
+        Some(Acked {
+            message: done.message,
+        })
+    }
+
+    /// Before anything is known of the session's backlog, or while some of it is in the store, the
+    /// client may acknowledge what an earlier login sent it.
+    fn remember_early(&mut self, id: &str) {
+        if self.early.iter().any(|e| **e == *id) {
+            return;
+        }
+        if self.early.len() >= limits::EARLY_ACKS_MAX {
+            self.early.pop_front();
+        }
+        self.early.push_back(Name::from(id));
+    }
+
+    /// The device's own message was committed: settled without sending. Returns true if there is a
+    /// track for it that has to be remembered.
+    pub fn settle_own(&mut self, message: &MessageRef) -> bool {
+        let Some(track) = self.track_mut(message.conversation) else {
+            return false;
+        };
+        if message.seq > track.head {
+            let was_behind = track.is_behind();
+            track.head = message.seq;
+            if track.sent + 1 == message.seq {
+                track.sent = message.seq;
+            } else if !was_behind {
+                track.next = message.position;
+                let entry = (track.next, track.conversation);
+                self.behind.insert(entry);
+            }
+        }
+        self.track_mut(message.conversation)
+            .is_some_and(|t| t.settle(message.seq))
+    }
+
+    /// Drops the track of a conversation in which nothing is left to do.
+    pub fn forget_if_done(&mut self, conversation: ConversationId) {
+        if let Ok(at) = self.find(conversation)
+            && self.tracks[at].is_done()
+            && self.tracks[at].in_flight == 0
+        {
+            let track = self.tracks.remove(at);
+            self.behind.remove(&(track.next, conversation));
+        }
+    }
+
+    /// Drops every track that is done; returns the conversations that remain.
+    pub fn forget_done(&mut self) {
+        let behind = &mut self.behind;
+        self.tracks.retain(|t| {
+            let keep = !t.is_done() || t.in_flight > 0;
+            if !keep {
+                behind.remove(&(t.next, t.conversation));
+            }
+            keep
+        });
+    }
+
+    /// Looks at what is in flight.
+    pub fn overdue(&mut self, now: Time) -> Vec<Overdue> {
+        let mut overdue = Vec::new();
+        let mut at = 0;
+        while at < self.in_flight.len() {
+            let entry = &mut self.in_flight[at];
+            if entry.due > now {
+                at += 1;
+                continue;
+            }
+            if entry.sends < limits::SENDS_PER_LOGIN_MAX {
+                entry.sends += 1;
+                entry.wait_ms = (entry.wait_ms * 2).min(limits::RESEND_WAIT_MS_MAX);
+                entry.due = now + entry.wait_ms;
+                overdue.push(Overdue::Resend(entry.message.clone()));
+                at += 1;
+                continue;
+            }
+            let Some(done) = self.in_flight.remove(at) else {
+                break;
+            };
+            self.in_flight_bytes -= weight(&done.message);
+            let (conversation, seq) = (done.message.conversation, done.message.seq);
+            let Some(track) = self.track_mut(conversation) else {
+                continue;
+            };
+            track.in_flight -= 1;
+            if track.count_unanswered(seq) >= limits::LOGINS_UNANSWERED_MAX {
+                track.settle(seq);
+                overdue.push(Overdue::SetAside(done.message));
+            } else {
+                overdue.push(Overdue::Exhausted(done.message));
+            }
+        }
+        overdue
+    }
+
+    /// When [`Flow::overdue`] will next have something to say.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Time> {
+        self.in_flight.iter().map(|f| f.due).min()
+    }
+
+    /// Since when something has been in flight without a break.
+    #[must_use]
+    pub fn in_flight_since(&self) -> Option<Time> {
+        self.in_flight.iter().map(|f| f.sent).min()
+    }
+
+    /// True if there is nothing to wait for, so that the flow need not exist.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.tracks.is_empty() && self.in_flight.is_empty() && !self.loading
+    }
+}

@@ -1,0 +1,16 @@
+//! How messages reach one session: a cursor over its user's conversations, and a window of what is
+//! in flight. DESIGN §4, "One delivery path".
+//!
+//! Live, offline, slow and resumed are one thing here: a conversation whose `head` lies above what
+//! was `sent` is *behind*, and what is behind is loaded from the store as the window opens. A
+//! message that has just been committed is only a conversation whose head was raised, and that may
+//! be sent without a load if it is the very next one.
+//!
+//! Knows nothing of sockets, logins or frames. Called by `shard`; owned by one session; does not
+//! exist for a session that has nothing to wait for.
+
+mod flow;
+mod track;
+
+pub use flow::{Acked, Flow, Overdue, Passing, Sending, WindowRules};
+pub use track::Track;

@@ -1,0 +1,135 @@
+//! One conversation as one session works through it.
+
+use crate::custody::Cursor;
+use crate::ids::{ConversationId, DeviceId};
+use crate::limits;
+
+/// A cursor at work. Exists while something in the conversation is not acknowledged.
+///
+/// `acked ≤ sent ≤ head`. Everything up to `acked` is settled; between `acked` and `sent` lies what
+/// is in flight, settled early (`sparse`) or given up for this login; above `sent` lies what is
+/// still in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Track {
+    /// Which log.
+    pub conversation: ConversationId,
+    /// Contiguous prefix that is settled.
+    pub acked: u64,
+    /// Settled numbers above `acked`, ascending.
+    pub sparse: Vec<u64>,
+    /// Sent (or skipped) up to here in this login.
+    pub sent: u64,
+    /// Last number known to be committed.
+    pub head: u64,
+    /// Position of the message after `sent`: older conversations are served first.
+    pub next: u64,
+    /// Messages of this conversation in flight.
+    pub in_flight: usize,
+    /// `(number, logins)`: ran through all sends in so many logins.
+    pub unanswered: Vec<(u64, u32)>,
+}
+
+impl Track {
+    /// A conversation of which everything before `seq` is settled.
+    #[must_use]
+    pub fn starting_at(conversation: ConversationId, seq: u64, position: u64) -> Track {
+        let acked = seq.saturating_sub(1);
+        Track {
+            conversation,
+            acked,
+            sparse: Vec::new(),
+            sent: acked,
+            head: acked,
+            next: position,
+            in_flight: 0,
+            unanswered: Vec::new(),
+        }
+    }
+
+    /// True if something lies in the store that was not sent in this login.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.sent < self.head
+    }
+
+    /// True if nothing is left to do.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.acked >= self.head
+    }
+
+    /// True if `seq` needs no sending.
+    #[must_use]
+    pub fn is_settled(&self, seq: u64) -> bool {
+        seq <= self.acked || self.sparse.binary_search(&seq).is_ok()
+    }
+
+    /// `seq` is acknowledged, the device's own, or set aside. Returns true if the cursor moved.
+    pub fn settle(&mut self, seq: u64) -> bool {
+        if self.is_settled(seq) {
+            return false;
+        }
+        if seq == self.acked + 1 {
+            self.acked = seq;
+            let run = self
+                .sparse
+                .iter()
+                .enumerate()
+                .take_while(|(i, s)| **s == seq + 1 + *i as u64)
+                .count();
+            self.acked += run as u64;
+            self.sparse.drain(..run);
+        } else if let Err(at) = self.sparse.binary_search(&seq) {
+            if self.sparse.len() >= limits::CURSOR_SPARSE_MAX {
+                // Forgetting it costs a second delivery at the next login, not a loss.
+                return false;
+            }
+            self.sparse.insert(at, seq);
+        }
+        let acked = self.acked;
+        self.unanswered.retain(|(s, _)| *s > acked && *s != seq);
+        true
+    }
+
+    /// The numbers from `acked + 1` up to `seq` no longer exist (retention): nothing waits for
+    /// them.
+    pub fn skip_missing(&mut self, seq: u64) {
+        if self.sent == self.acked && seq > self.acked {
+            self.acked = seq;
+            self.sparse.retain(|s| *s > seq);
+            while self.sparse.first() == Some(&(self.acked + 1)) {
+                self.acked += 1;
+                self.sparse.remove(0);
+            }
+        } else {
+            for missing in self.sent + 1..=seq.min(self.sent + limits::CURSOR_SPARSE_MAX as u64) {
+                self.settle(missing);
+            }
+        }
+        self.sent = self.sent.max(seq);
+    }
+
+    /// Counts a login in which `seq` ran through all its sends; returns the count.
+    pub fn count_unanswered(&mut self, seq: u64) -> u32 {
+        if let Some(entry) = self.unanswered.iter_mut().find(|(s, _)| *s == seq) {
+            entry.1 += 1;
+            return entry.1;
+        }
+        if self.unanswered.len() < limits::CURSOR_SPARSE_MAX {
+            self.unanswered.push((seq, 1));
+        }
+        1
+    }
+
+    /// The cursor to be remembered.
+    #[must_use]
+    pub fn cursor(&self, device: DeviceId) -> Cursor {
+        Cursor {
+            device,
+            conversation: self.conversation,
+            acked: self.acked,
+            sparse: self.sparse.clone(),
+            unanswered: self.unanswered.clone(),
+        }
+    }
+}

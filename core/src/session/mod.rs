@@ -1,0 +1,122 @@
+//! One connection as the server sees it, before, during and after its login.
+//!
+//! What lives here: phases of a login, the rhythm of heartbeats, who the session speaks for. What
+//! does not: which sessions a user has and who is kicked (`shard`), what it receives (`delivery`).
+
+mod rhythm;
+
+pub use rhythm::{Rhythm, Sense, SenseError};
+
+use crate::delivery::{Flow, WindowRules};
+use crate::ids::{ConversationId, DeviceId, Name};
+use crate::limits;
+use crate::time::Time;
+use crate::wire::mobileimsdk::Frame;
+use crate::wire::mobileimsdk::login::Login;
+
+/// How a session is connected: what may be sent to it, and how it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Length-prefixed frames over TCP.
+    Tcp,
+    /// One datagram a frame; the address proves nothing until it acknowledges.
+    Udp,
+    /// One text frame a frame.
+    WebSocket,
+    /// A link inside this process: the embedding application, tests.
+    Local,
+}
+
+/// Who a session speaks for, once the store has granted its login.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) user: Name,
+    pub(crate) device_name: Name,
+    pub(crate) class: Name,
+    pub(crate) device: DeviceId,
+    pub(crate) first_login_time: i64,
+    /// It declared the extension: frames to it carry `id`, `seq`, `time`.
+    pub(crate) extended: bool,
+    /// It wants to see what its user sends from other devices.
+    pub(crate) own: bool,
+}
+
+/// How far a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nobody yet.
+    Anonymous,
+    /// Somebody; what lies behind is being read.
+    Loading,
+    /// Somebody; everything committed from now on reaches it.
+    Live,
+}
+
+/// A login under way, and the frames that wait for its outcome.
+#[derive(Debug)]
+pub(crate) struct Entering {
+    pub(crate) login: Login,
+    pub(crate) held: Vec<Frame<'static>>,
+    /// Length of the question, which bounds the answer on UDP.
+    pub(crate) question_bytes: usize,
+}
+
+/// One link and what is known of it. Small: there are a hundred thousand of them, mostly idle.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) transport: Transport,
+    pub(crate) phase: Phase,
+    /// An acknowledgement has come back: the address is real. Always true but on UDP.
+    pub(crate) proven: bool,
+    /// The one notice about messages too large for this transport was sent.
+    pub(crate) noticed: bool,
+    /// Its link was told not to read on.
+    pub(crate) saturated: bool,
+    /// Messages without a verdict.
+    pub(crate) undecided: u16,
+    pub(crate) rhythm: Rhythm,
+    /// The earliest entry for this session in the shard's deadlines.
+    pub(crate) check_at: Time,
+    pub(crate) identity: Option<Box<Identity>>,
+    pub(crate) entering: Option<Box<Entering>>,
+    /// What it has to receive; `None` while it stands at every head.
+    pub(crate) flow: Option<Box<Flow>>,
+    /// Groups whose messages it gets.
+    pub(crate) groups: Vec<Name>,
+    /// Its own messages that moved its cursor, not yet told to the store: one conversation, up to
+    /// this number.
+    pub(crate) own: Option<(ConversationId, u64)>,
+}
+
+impl Session {
+    pub(crate) fn new(now: Time, transport: Transport) -> Session {
+        Session {
+            transport,
+            phase: Phase::Anonymous,
+            proven: transport != Transport::Udp,
+            noticed: false,
+            saturated: false,
+            undecided: 0,
+            rhythm: Rhythm::new(now),
+            check_at: Time(u64::MAX),
+            identity: None,
+            entering: None,
+            flow: None,
+            groups: Vec::new(),
+            own: None,
+        }
+    }
+
+    pub(crate) fn window(&self, udp_per_conversation: usize) -> WindowRules {
+        let (messages_max, per_conversation_max) = match self.transport {
+            Transport::Udp if !self.proven => (1, 1),
+            Transport::Udp => (limits::WINDOW_MESSAGES_MAX, udp_per_conversation),
+            _ => (limits::WINDOW_MESSAGES_MAX, limits::WINDOW_MESSAGES_MAX),
+        };
+        WindowRules {
+            messages_max,
+            bytes_max: limits::WINDOW_BYTES_MAX,
+            per_conversation_max,
+        }
+    }
+}

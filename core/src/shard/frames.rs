@@ -1,0 +1,326 @@
+//! What a frame means to the session that it arrives on: `mobileimsdk-protocol.md` §3 and §4.
+
+use std::borrow::Cow;
+
+use super::{Action, CloseReason, Shard, Undecided};
+use crate::custody::{Draft, Record};
+use crate::ids::{self, Address, ConversationId, LinkId, Name};
+use crate::limits;
+use crate::message::{Message, MessageRef};
+use crate::session::{Phase, Transport};
+use crate::time::Now;
+use crate::wire::code;
+use crate::wire::mobileimsdk::{self, Frame};
+
+/// A control frame from the server.
+pub(super) fn control(kind: i32, to: &str, data: Option<String>) -> Box<Frame<'static>> {
+    Box::new(Frame {
+        kind,
+        data: data.map(Cow::Owned),
+        from: Some(Cow::Borrowed(ids::SERVER)),
+        to: Some(Cow::Owned(to.to_owned())),
+        typeu: -1,
+        sm: -1,
+        ..Frame::default()
+    })
+}
+
+impl Shard {
+    pub(super) fn frame(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        frame: Frame<'_>,
+        bytes: usize,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        session.rhythm.heard(now.mono);
+        if let Some(entering) = &mut session.entering {
+            // Order matters to the client: what follows a login waits for its outcome.
+            if entering.held.len() >= limits::HELD_FRAMES_MAX {
+                return self.close(link, CloseReason::TooManyHeld, actions);
+            }
+            entering.held.push(frame.into_owned());
+            return;
+        }
+        let anonymous = session.phase == Phase::Anonymous;
+        match frame.kind {
+            code::LOGIN => self.login(now, link, &frame, bytes, actions),
+            code::LOGOUT => self.logout(link, &frame, actions),
+            code::ECHO => self.echo(link, frame, actions),
+            code::KEEPALIVE | code::COMMON_DATA | code::RECEIVED if anonymous => {
+                self.not_logged_in(link, &frame, actions);
+            }
+            code::KEEPALIVE => self.keepalive(now, link, actions),
+            code::COMMON_DATA if frame.qos => self.take_message(now, link, &frame, actions),
+            code::COMMON_DATA => self.pass_message(link, &frame, actions),
+            code::RECEIVED => self.received(now, link, &frame, actions),
+            _ => {} // unknown types are ignored, logged in or not (§3)
+        }
+    }
+
+    /// Bytes that are no frame: an error, and before the login the end of the link. On UDP anybody
+    /// can send such bytes in anybody's name: they are dropped.
+    pub(super) fn unreadable(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        reason: &str,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        if session.transport == Transport::Udp {
+            return;
+        }
+        session.rhythm.heard(now.mono);
+        if session.phase == Phase::Anonymous {
+            return self.close(link, CloseReason::BadFrame, actions);
+        }
+        self.refuse(
+            link,
+            code::REFUSED_FRAME,
+            format!("not a frame: {reason}"),
+            actions,
+        );
+    }
+
+    /// A type-52 frame.
+    pub(super) fn refuse(
+        &self,
+        link: LinkId,
+        error_code: i32,
+        text: String,
+        actions: &mut Vec<Action>,
+    ) {
+        let data = mobileimsdk::login::encode_error(error_code, &text);
+        actions.push(Action::Send {
+            link,
+            frame: control(code::ERROR, ids::UNSET, Some(data)),
+        });
+    }
+
+    /// Types 1, 2 and 4 before a login: `301`, and the link ends (UDP: stays; there is none).
+    fn not_logged_in(&mut self, link: LinkId, frame: &Frame<'_>, actions: &mut Vec<Action>) {
+        let Some(session) = self.session(link) else {
+            return;
+        };
+        let is_udp = session.transport == Transport::Udp;
+        let mut text = String::from("log in first");
+        if !is_udp {
+            // The whole offending frame, as the reference server answers, if it fits.
+            self.scratch.clear();
+            mobileimsdk::encode(frame, &mut self.scratch);
+            if self.scratch.len() * 2 + 200 <= self.config.frame_bytes_max {
+                text = String::from_utf8_lossy(&self.scratch).into_owned();
+            }
+        }
+        self.refuse(link, code::NOT_LOGGED_IN, text, actions);
+        if !is_udp {
+            self.close(link, CloseReason::NotLoggedIn, actions);
+        }
+    }
+
+    /// On UDP a datagram in the victim's name must at least know whose session it ends.
+    fn logout(&mut self, link: LinkId, frame: &Frame<'_>, actions: &mut Vec<Action>) {
+        let Some(session) = self.session(link) else {
+            return;
+        };
+        let owner = session.identity.as_ref().map(|i| &*i.user);
+        if session.transport == Transport::Udp && frame.from.as_deref() != owner {
+            return;
+        }
+        self.close(link, CloseReason::Logout, actions);
+    }
+
+    /// The same object back, as type 53. Silent on UDP before a login: it would be a reflector.
+    fn echo(&mut self, link: LinkId, frame: Frame<'_>, actions: &mut Vec<Action>) {
+        let Some(session) = self.session(link) else {
+            return;
+        };
+        if session.transport == Transport::Udp && session.phase == Phase::Anonymous {
+            return;
+        }
+        let mut answer = frame.into_owned();
+        answer.kind = code::ECHO_ANSWER;
+        self.scratch.clear();
+        mobileimsdk::encode(&answer, &mut self.scratch);
+        if self.scratch.len() <= self.config.frame_bytes_max {
+            actions.push(Action::Send {
+                link,
+                frame: Box::new(answer),
+            });
+        }
+    }
+
+    /// Answered on the link that asked, not on whichever the user has.
+    fn keepalive(&mut self, now: Now, link: LinkId, actions: &mut Vec<Action>) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        session.rhythm.beat(now.mono);
+        let Some(identity) = &session.identity else {
+            return;
+        };
+        let frame = control(
+            code::KEEPALIVE_ANSWER,
+            &identity.user,
+            Some("{}".to_owned()),
+        );
+        actions.push(Action::Send { link, frame });
+    }
+
+    /// A message to be kept: everything that can be refused without the store is refused here.
+    fn take_message(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        frame: &Frame<'_>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(from) = self.user_of(link).cloned() else {
+            return;
+        };
+        let Some(id) = frame.fp.as_deref() else {
+            let text = "a message with QoS needs an id (`fp`); it was not taken".to_owned();
+            return self.refuse(link, code::REFUSED_NO_ID, text, actions);
+        };
+        if let Err(error) = ids::check_message_id(id) {
+            let text = format!("the message id (`fp`) {error}");
+            return self.refuse(link, code::REFUSED_NO_ID, text, actions);
+        }
+        let to = match self.address(frame) {
+            Ok(to) => to,
+            Err(text) => {
+                let text = format!("message {id}: {text}");
+                return self.refuse(link, code::REFUSED_ADDRESS, text, actions);
+            }
+        };
+        let body = frame.data.as_deref().unwrap_or("");
+        if let Err(bytes) = self.fits(&from, to, id, frame.typeu, body) {
+            let text = format!(
+                "message {id} would be a frame of {bytes} bytes; the limit is {}: send less",
+                self.config.frame_bytes_max
+            );
+            return self.refuse(link, code::REFUSED_TOO_LARGE, text, actions);
+        }
+        let draft = Draft {
+            from: from.clone(),
+            to: Name::from(to),
+            id: Name::from(id),
+            typeu: frame.typeu,
+            body: Box::from(body),
+            time_ms: now.wall_ms,
+        };
+        self.undecided.push_back(Undecided::Message {
+            link,
+            id: draft.id.clone(),
+            from,
+            to: draft.to.clone(),
+        });
+        actions.push(Action::Commit(Record::Message(draft)));
+        if let Some(session) = self.session_mut(link) {
+            session.undecided = session.undecided.saturating_add(1);
+            if usize::from(session.undecided) >= limits::UNDECIDED_PER_SESSION_MAX
+                && !session.saturated
+            {
+                session.saturated = true;
+                actions.push(Action::Pause { link });
+            }
+        }
+    }
+
+    /// The address of a message, if it is one that this server serves.
+    fn address<'f>(&self, frame: &'f Frame<'_>) -> Result<&'f str, String> {
+        let to = frame.to.as_deref().ok_or("it has no address (`to`)")?;
+        match Address::parse(to) {
+            Ok(Address::Team(_)) => Err(format!("there is no support team `{to}`")),
+            Ok(_) => Ok(to),
+            Err(error) => Err(format!("its address (`to`) {error}")),
+        }
+    }
+
+    /// Whether the message fits the outgoing frame; its length if it does not.
+    fn fits(
+        &mut self,
+        from: &str,
+        to: &str,
+        id: &str,
+        typeu: i32,
+        body: &str,
+    ) -> Result<(), usize> {
+        // Escaping makes a byte six at most; only a long body needs to be measured.
+        let names = from.len() + to.len() + id.len();
+        if (body.len() + names) * 6 + FRAME_OVERHEAD_BYTES <= self.config.frame_bytes_max {
+            return Ok(());
+        }
+        let bytes = measure(&mut self.scratch, from, to, id, typeu, body);
+        if bytes <= self.config.frame_bytes_max {
+            Ok(())
+        } else {
+            Err(bytes)
+        }
+    }
+
+    /// A message without QoS: to whoever is live, now or never.
+    fn pass_message(&mut self, link: LinkId, frame: &Frame<'_>, actions: &mut Vec<Action>) {
+        let Some(from) = self.user_of(link).cloned() else {
+            return;
+        };
+        let Ok(to) = self.address(frame) else { return };
+        let id = frame.fp.as_deref().unwrap_or("");
+        let body = frame.data.as_deref().unwrap_or("");
+        if id.len() > limits::MESSAGE_ID_BYTES_MAX
+            || self.fits(&from, to, id, frame.typeu, body).is_err()
+        {
+            let text = format!(
+                "a message to {to} is longer than a frame of {} bytes; it was dropped",
+                self.config.frame_bytes_max
+            );
+            return self.refuse(link, code::REFUSED_TOO_LARGE, text, actions);
+        }
+        let message = MessageRef::new(Message {
+            conversation: ConversationId(0),
+            seq: 0,
+            position: 0,
+            time_ms: -1,
+            from,
+            to: Name::from(to),
+            id: Name::from(id),
+            typeu: frame.typeu,
+            body: Box::from(body),
+        });
+        self.pass_on(link, &message, actions);
+    }
+}
+
+/// Everything in a frame but names, id and body, rounded up.
+const FRAME_OVERHEAD_BYTES: usize = 200;
+/// The length of a message's frame. (What the extension adds only goes to clients that take more.)
+pub(super) fn measure(
+    scratch: &mut Vec<u8>,
+    from: &str,
+    to: &str,
+    id: &str,
+    typeu: i32,
+    body: &str,
+) -> usize {
+    scratch.clear();
+    let frame = Frame {
+        kind: code::COMMON_DATA,
+        data: Some(Cow::Borrowed(body)),
+        from: Some(Cow::Borrowed(from)),
+        to: Some(Cow::Borrowed(to)),
+        fp: Some(Cow::Borrowed(id)),
+        qos: true,
+        typeu,
+        sm: 9_999_999_999_999,
+        ..Frame::default()
+    };
+    mobileimsdk::encode(&frame, scratch);
+    scratch.len()
+}

@@ -1,0 +1,428 @@
+//! Logging in and out: verification, arbitration between sessions of one user, takeover.
+//! `mobileimsdk-protocol.md` §4 and §4.1, as DESIGN §5 closes what they leave open.
+
+use super::frames::control;
+use super::{Action, CloseReason, Event, SecondLogin, Shard, Undecided};
+use crate::custody::{Backlog, Cursor, Grant, LoginRecord, Record};
+use crate::ids::{self, LinkId, Name};
+use crate::session::{Entering, Identity, Phase, Transport};
+use crate::time::Now;
+use crate::wire::code;
+use crate::wire::mobileimsdk::{self, Frame};
+
+/// What the sessions before mean for a new login.
+enum Standing {
+    /// It takes its place; these end, with or without a kick.
+    Enter(Vec<(LinkId, bool)>),
+    /// A later login of this user is online: this one is told so and ends.
+    Stale,
+    /// The policy keeps the session before.
+    Refused,
+}
+
+impl Shard {
+    /// LOGIN, the first or a later one: verified alike.
+    pub(super) fn login(
+        &mut self,
+        _now: Now,
+        link: LinkId,
+        frame: &Frame<'_>,
+        bytes: usize,
+        actions: &mut Vec<Action>,
+    ) {
+        let decoded = frame.data.as_deref().map(mobileimsdk::login::decode_login);
+        let Some(Ok(login)) = decoded else {
+            return self.login_unreadable(link, actions);
+        };
+        let Some(user) = login.user.clone().filter(|user| !user.is_empty()) else {
+            return self.login_unreadable(link, actions);
+        };
+        let valid = match user.strip_prefix('~') {
+            Some(rest) => ids::check_user(rest),
+            None => ids::check_user(&user),
+        };
+        let declared = login.tidings.as_ref();
+        let valid = valid
+            .and_then(|()| declared.map_or(Ok(()), |d| ids::check_user(&d.device)))
+            .and_then(|()| declared.map_or(Ok(()), |d| ids::check_user(&d.class)));
+        let token = login.token.clone().unwrap_or_default();
+        let extra = login.extra.clone();
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        session.entering = Some(Box::new(Entering {
+            login,
+            held: Vec::new(),
+            question_bytes: bytes,
+        }));
+        match valid {
+            Ok(()) => {
+                let user = Name::from(user);
+                actions.push(Action::Verify {
+                    link,
+                    user,
+                    token,
+                    extra,
+                });
+            }
+            Err(_) => self.login_refused(link, code::REFUSED_ADDRESS, actions),
+        }
+    }
+
+    /// A LOGIN that names nobody: closed without an answer, as the reference server does.
+    fn login_unreadable(&mut self, link: LinkId, actions: &mut Vec<Action>) {
+        let Some(session) = self.session(link) else {
+            return;
+        };
+        if session.transport != Transport::Udp || session.phase == Phase::Anonymous {
+            self.close(link, CloseReason::BadFrame, actions);
+        }
+    }
+
+    pub(super) fn verified(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        code: i32,
+        actions: &mut Vec<Action>,
+    ) {
+        if code != code::OK {
+            return self.login_refused(link, code, actions);
+        }
+        let default_name = self.default_name.clone();
+        let Some(session) = self.session(link) else {
+            return;
+        };
+        let Some(entering) = &session.entering else {
+            return;
+        };
+        let login = &entering.login;
+        let declared = login.tidings.as_ref();
+        let record = LoginRecord {
+            user: Name::from(login.user.as_deref().unwrap_or_default()),
+            device: declared.map_or(default_name.clone(), |d| Name::from(&*d.device)),
+            class: declared.map_or(default_name, |d| Name::from(&*d.class)),
+            presented: login.first_login_time,
+            now_ms: now.wall_ms,
+        };
+        self.undecided.push_back(Undecided::Login { link });
+        actions.push(Action::Commit(Record::Login(record)));
+    }
+
+    /// Answers with a code; TCP and WebSocket end, UDP keeps a session that was there before: a
+    /// forged datagram must not end it.
+    pub(super) fn login_refused(&mut self, link: LinkId, code: i32, actions: &mut Vec<Action>) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        let Some(entering) = session.entering.take() else {
+            return;
+        };
+        let keeps = session.transport == Transport::Udp && session.identity.is_some();
+        let answer = mobileimsdk::login::encode_login_answer(code, -1, false);
+        let frame = control(code::LOGIN_ANSWER, ids::UNSET, Some(answer));
+        self.answer_login(link, frame, entering.question_bytes, actions);
+        if !keeps {
+            self.close(link, CloseReason::LoginRefused, actions);
+        }
+    }
+
+    /// On UDP the answer is never longer than the question: nobody is flooded in our name.
+    fn answer_login(
+        &mut self,
+        link: LinkId,
+        frame: Box<Frame<'static>>,
+        question_bytes: usize,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(session) = self.session(link) else {
+            return;
+        };
+        if session.transport == Transport::Udp {
+            self.scratch.clear();
+            mobileimsdk::encode(&frame, &mut self.scratch);
+            if self.scratch.len() > question_bytes {
+                return;
+            }
+        }
+        actions.push(Action::Send { link, frame });
+    }
+
+    pub(super) fn login_granted(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        grant: &Grant,
+        actions: &mut Vec<Action>,
+    ) {
+        let default_name = self.default_name.clone();
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        let Some(entering) = session.entering.take() else {
+            return;
+        };
+        let login = &entering.login;
+        let declared = login.tidings.as_ref();
+        let identity = Identity {
+            user: Name::from(login.user.as_deref().unwrap_or_default()),
+            device_name: declared.map_or(default_name.clone(), |d| Name::from(&*d.device)),
+            class: declared.map_or(default_name, |d| Name::from(&*d.class)),
+            device: grant.device,
+            first_login_time: grant.first_login_time,
+            extended: declared.is_some(),
+            own: declared.is_some_and(|d| d.caps.iter().any(|c| c == "own")),
+        };
+        let standing = self.arbitrate(link, &identity, grant.issued_before);
+        if matches!(standing, Standing::Refused) {
+            let Some(session) = self.session_mut(link) else {
+                return;
+            };
+            session.entering = Some(entering);
+            return self.login_refused(link, code::REFUSED_SESSION, actions);
+        }
+        let data = mobileimsdk::login::encode_login_answer(
+            code::OK,
+            identity.first_login_time,
+            identity.extended,
+        );
+        let frame = control(code::LOGIN_ANSWER, &identity.user, Some(data));
+        self.answer_login(link, frame, entering.question_bytes, actions);
+        match standing {
+            Standing::Enter(before) => {
+                for (other, kick) in before {
+                    if kick {
+                        self.kick_link(other, code::KICK_DUPLICATE_LOGIN, None, actions);
+                    } else {
+                        self.close(other, CloseReason::Superseded, actions);
+                    }
+                }
+                self.enter(now, link, identity, actions);
+                for frame in entering.held {
+                    let bytes = frame.data.as_ref().map_or(0, |d| d.len());
+                    self.frame(now, link, frame, bytes, actions);
+                }
+            }
+            _ => {
+                let kick = mobileimsdk::login::encode_kickout(code::KICK_DUPLICATE_LOGIN, None);
+                let frame = control(code::KICKOUT, &identity.user, Some(kick));
+                actions.push(Action::Send { link, frame });
+                self.close(link, CloseReason::Replaced, actions);
+            }
+        }
+    }
+
+    /// §4.1, among sessions of the same class (and always of the same device).
+    fn arbitrate(&self, link: LinkId, new: &Identity, issued_before: bool) -> Standing {
+        let mut ends = Vec::new();
+        let mut refused = false;
+        for other in self.links_of(&new.user) {
+            if *other == link {
+                continue; // the same link again: it takes its own place
+            }
+            let Some(old) = self.session(*other).and_then(|s| s.identity.as_deref()) else {
+                continue;
+            };
+            let same_device = old.device == new.device;
+            let same_class = old.class == new.class;
+            let coexists = !same_class || self.config.second_login == SecondLogin::Coexist;
+            if coexists && !same_device {
+                continue;
+            }
+            let (presented, current) = (new.first_login_time, old.first_login_time);
+            if issued_before && same_class && presented == current {
+                ends.push((*other, false));
+            } else if issued_before && same_class && presented < current {
+                return Standing::Stale;
+            } else {
+                refused |= self.config.second_login == SecondLogin::Refuse;
+                ends.push((*other, true));
+            }
+        }
+        let count = self.links_of(&new.user).len() - ends.len();
+        if refused {
+            return Standing::Refused;
+        }
+        if count >= crate::limits::SESSIONS_PER_USER_MAX
+            && let Some(oldest) = self.links_of(&new.user).iter().find(|l| **l != link)
+        {
+            ends.push((*oldest, true));
+        }
+        Standing::Enter(ends)
+    }
+
+    /// Registers the session, so that from here on everything committed raises its heads, and only
+    /// then reads what lies behind.
+    fn enter(&mut self, now: Now, link: LinkId, identity: Identity, actions: &mut Vec<Action>) {
+        self.leave(link, code::KICK_NONE, actions); // whoever it was before on this link
+        let user = identity.user.clone();
+        let (device, device_name) = (identity.device, identity.device_name.clone());
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        let transport = session.transport;
+        session.identity = Some(Box::new(identity));
+        session.phase = Phase::Loading;
+        session.flow = Some(Box::default());
+        session.noticed = false;
+        session.rhythm.restart(now.mono);
+        self.users.entry(user.clone()).or_default().push(link);
+        self.check_by(link, now.mono + crate::limits::IDLE_LEARNED_MS_MIN);
+        actions.push(Action::ReadBacklog {
+            link,
+            user: user.clone(),
+            device,
+        });
+        actions.push(Action::Tell(Event::LoggedIn {
+            user,
+            device: device_name,
+            link,
+            transport,
+        }));
+    }
+
+    pub(super) fn backlog(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        backlog: Option<Backlog>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        if session.phase != Phase::Loading {
+            return; // of a login that this link has left behind
+        }
+        let Some(backlog) = backlog else {
+            return self.close(link, CloseReason::Store, actions);
+        };
+        session.phase = Phase::Live;
+        if let Some(flow) = &mut session.flow {
+            flow.begin(&backlog);
+        }
+        for group in backlog.groups {
+            self.subscribe(link, group);
+        }
+        self.pump(now, link, actions);
+    }
+
+    /// The user is no longer on this link. Idempotent.
+    fn leave(&mut self, link: LinkId, kick_code: i32, actions: &mut Vec<Action>) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        let Some(identity) = session.identity.take() else {
+            return;
+        };
+        session.phase = Phase::Anonymous;
+        session.flow = None;
+        let groups = std::mem::take(&mut session.groups);
+        if let Some((conversation, acked)) = session.own.take() {
+            let (sparse, unanswered) = (Vec::new(), Vec::new());
+            let device = identity.device;
+            let cursor = Cursor {
+                device,
+                conversation,
+                acked,
+                sparse,
+                unanswered,
+            };
+            actions.push(Action::Remember(cursor));
+        }
+        if let Some(links) = self.users.get_mut(&identity.user) {
+            links.retain(|l| *l != link);
+            if links.is_empty() {
+                self.users.remove(&identity.user);
+            }
+        }
+        for group in groups {
+            if let Some(links) = self.groups.get_mut(&group) {
+                links.retain(|l| *l != link);
+                if links.is_empty() {
+                    self.groups.remove(&group);
+                }
+            }
+        }
+        let user = identity.user;
+        actions.push(Action::Tell(Event::LoggedOut {
+            user,
+            link,
+            kick_code,
+        }));
+    }
+
+    /// Ends a session whose link is gone.
+    pub(super) fn end(&mut self, link: LinkId, kick_code: i32, actions: &mut Vec<Action>) {
+        self.leave(link, kick_code, actions);
+        self.take(link);
+    }
+
+    /// Ends a session and its link.
+    pub(super) fn close(&mut self, link: LinkId, reason: CloseReason, actions: &mut Vec<Action>) {
+        if self.session(link).is_some() {
+            self.end(link, code::KICK_NONE, actions);
+            actions.push(Action::Close { link, reason });
+        }
+    }
+
+    fn kick_link(
+        &mut self,
+        link: LinkId,
+        code: i32,
+        reason: Option<&str>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(user) = self.user_of(link).cloned() else {
+            return;
+        };
+        let data = mobileimsdk::login::encode_kickout(code, reason);
+        actions.push(Action::Send {
+            link,
+            frame: control(code::KICKOUT, &user, Some(data)),
+        });
+        self.end(link, code, actions);
+        let reason = match code {
+            code::KICK_DUPLICATE_LOGIN => CloseReason::Replaced,
+            _ => CloseReason::Kicked,
+        };
+        actions.push(Action::Close { link, reason });
+    }
+
+    pub(super) fn kick(
+        &mut self,
+        user: &str,
+        code: i32,
+        reason: Option<&str>,
+        actions: &mut Vec<Action>,
+    ) {
+        for link in self.links_of(user).to_vec() {
+            self.kick_link(link, code, reason, actions);
+        }
+    }
+
+    fn subscribe(&mut self, link: LinkId, group: Name) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        if !session.groups.contains(&group) {
+            session.groups.push(group.clone());
+            self.groups.entry(group).or_default().push(link);
+        }
+    }
+
+    pub(super) fn membership(&mut self, group: &str, user: &str, member: bool) {
+        for link in self.links_of(user).to_vec() {
+            if member {
+                self.subscribe(link, Name::from(group));
+                continue;
+            }
+            if let Some(session) = self.session_mut(link) {
+                session.groups.retain(|g| **g != *group);
+            }
+            if let Some(links) = self.groups.get_mut(group) {
+                links.retain(|l| *l != link);
+            }
+        }
+    }
+}

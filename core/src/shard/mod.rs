@@ -1,0 +1,485 @@
+//! A shard: the sessions of a set of users, where messages are decided. DESIGN §3 and §4.
+//!
+//! `on(now, input, &mut actions)` is the whole interface: the driver feeds what happened and
+//! carries out what comes out, in order. Every message goes one way: a frame becomes a [`Record`]
+//! to commit; the store's [`Verdict`] comes back as an input; only then acknowledgements and
+//! deliveries come out. Verdicts arrive in the order in which records came out: one lane.
+//!
+//! Knows nothing of sockets, disks or clocks. Driven by the server's `link` and by `sim`.
+
+mod frames;
+mod login;
+mod routing;
+mod watch;
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};
+use crate::deadline::Deadlines;
+use crate::ids::{DeviceId, LinkId, Name};
+use crate::limits;
+use crate::message::MessageRef;
+use crate::session::{Sense, Session, Transport};
+use crate::time::{Now, Time};
+use crate::wire::mobileimsdk::Frame;
+
+/// What a second login of a class meets (DESIGN §5). A device always replaces itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SecondLogin {
+    /// The session before is kicked: MobileIMSDK's way.
+    #[default]
+    Replace,
+    /// Both stay, if they are different devices.
+    Coexist,
+    /// The new one is refused while the other is online.
+    Refuse,
+}
+
+/// What an operator can set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Heartbeat class, if all clients share one; learned per session otherwise.
+    pub sense: Option<Sense>,
+    /// What a second login of one class meets.
+    pub second_login: SecondLogin,
+    /// Longest frame that leaves, in bytes; a message that needs more is refused to its sender.
+    pub frame_bytes_max: usize,
+    /// Messages of one conversation in flight on UDP. 1 keeps their order on a network that
+    /// reorders; more is faster.
+    pub udp_window: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            sense: None,
+            second_login: SecondLogin::Replace,
+            frame_bytes_max: limits::FRAME_BYTES_MAX,
+            udp_window: 1,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A frame arrived on a link; `bytes` is its length on the wire.
+    Frame {
+        /// On which link.
+        link: LinkId,
+        /// What it says.
+        frame: Frame<'a>,
+        /// Its length on the wire.
+        bytes: usize,
+    },
+    /// Bytes arrived that are no frame.
+    Unreadable {
+        /// On which link.
+        link: LinkId,
+        /// What is wrong with them, for the one who sent them.
+        reason: &'a str,
+    },
+    /// A sign of life that is no frame: a WebSocket ping.
+    Heard {
+        /// On which link.
+        link: LinkId,
+    },
+    /// The link is gone.
+    Closed {
+        /// Which.
+        link: LinkId,
+    },
+    /// The answer to [`Action::Verify`].
+    Verified {
+        /// On which link.
+        link: LinkId,
+        /// 0: accepted; anything else goes to the client as the code of its refusal.
+        code: i32,
+    },
+    /// The verdict on the oldest record that has none.
+    Verdict(Verdict),
+    /// The oldest `count` records without a verdict could not be stored.
+    CommitFailed {
+        /// How many.
+        count: usize,
+        /// Why, for the senders.
+        reason: &'a str,
+    },
+    /// The answer to [`Action::ReadBacklog`].
+    Backlog {
+        /// For which link.
+        link: LinkId,
+        /// `None` if the store could not be read.
+        backlog: Option<Backlog>,
+    },
+    /// The answer to [`Action::Load`].
+    Loaded {
+        /// For which link.
+        link: LinkId,
+        /// What had been asked for.
+        wants: Vec<Want>,
+        /// `None` if the store could not be read.
+        loaded: Option<Loaded>,
+    },
+    /// The application or an operator ends a user's sessions.
+    Kick {
+        /// Whose.
+        user: &'a str,
+        /// Kick code (`mobileimsdk-protocol.md` §3.1).
+        code: i32,
+        /// Told to the client.
+        reason: Option<&'a str>,
+    },
+    /// A group gained or lost a member.
+    Membership {
+        /// Which group.
+        group: &'a str,
+        /// Who.
+        user: &'a str,
+        /// Gained or lost.
+        member: bool,
+    },
+    /// Time has passed: [`Shard::next_deadline`] is reached.
+    Tick,
+}
+
+/// What the driver must do, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Send a control frame.
+    Send {
+        /// To whom.
+        link: LinkId,
+        /// What. Its `sm` is filled by the driver.
+        frame: Box<Frame<'static>>,
+    },
+    /// Acknowledge a message to its sender: in the receiver's name, as MobileIMSDK clients expect.
+    Acknowledge {
+        /// To whom.
+        link: LinkId,
+        /// The message's id.
+        id: Name,
+        /// The receiver, who seems to acknowledge.
+        from: Name,
+        /// The sender, who is told.
+        to: Name,
+        /// Its number and its time of custody.
+        seq: u64,
+        /// Milliseconds since 1970 UTC.
+        time_ms: i64,
+        /// The session declared the extension.
+        extended: bool,
+    },
+    /// Send a message (`QoS` if it has a number).
+    Deliver {
+        /// To whom.
+        link: LinkId,
+        /// What.
+        message: MessageRef,
+        /// With `id`, `seq`, `time`.
+        extended: bool,
+        /// Sent before: pointless if the first copy still waits in the outbox.
+        again: bool,
+    },
+    /// Close a link once everything before this is sent. It is unknown to the shard from now on.
+    Close {
+        /// Which.
+        link: LinkId,
+        /// For the log and WebSocket's close frame.
+        reason: CloseReason,
+    },
+    /// Ask whether these credentials are right; answer with [`Input::Verified`].
+    Verify {
+        /// On whose behalf.
+        link: LinkId,
+        /// Who he says he is.
+        user: Name,
+        /// His proof.
+        token: String,
+        /// Whatever the application sends along.
+        extra: Option<String>,
+    },
+    /// Commit a record; answer with [`Input::Verdict`] or [`Input::CommitFailed`], in order.
+    Commit(Record),
+    /// Remember a cursor, at leisure.
+    Remember(Cursor),
+    /// Read what lies behind; answer with [`Input::Backlog`].
+    ReadBacklog {
+        /// For which link.
+        link: LinkId,
+        /// Whose.
+        user: Name,
+        /// Which of his devices.
+        device: DeviceId,
+    },
+    /// Load messages; answer with [`Input::Loaded`].
+    Load {
+        /// For which link.
+        link: LinkId,
+        /// What.
+        wants: Vec<Want>,
+        /// How many at most.
+        messages_max: usize,
+    },
+    /// Do not read this link until [`Action::Resume`]: it has enough messages without a verdict.
+    Pause {
+        /// Which.
+        link: LinkId,
+    },
+    /// Read this link again.
+    Resume {
+        /// Which.
+        link: LinkId,
+    },
+    /// Something that the application may want to know.
+    Tell(Event),
+}
+
+/// Why a link was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The client logged out.
+    Logout,
+    /// Silent for too long.
+    Idle,
+    /// Silent while something was in flight.
+    Unresponsive,
+    /// Did not log in in time.
+    LoginTimeout,
+    /// Its login was refused.
+    LoginRefused,
+    /// A frame that demands a login came before one.
+    NotLoggedIn,
+    /// Something that is no frame, before a login.
+    BadFrame,
+    /// Another session of this user took its place.
+    Replaced,
+    /// The same login came back on another link.
+    Superseded,
+    /// An operator or the application ended it.
+    Kicked,
+    /// The store could not be read or written for it.
+    Store,
+    /// Too many frames while its login was being decided.
+    TooManyHeld,
+}
+
+/// What the application may want to know. None of these is needed for a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A login succeeded.
+    LoggedIn {
+        /// Who.
+        user: Name,
+        /// On which device.
+        device: Name,
+        /// On which link.
+        link: LinkId,
+        /// By which transport.
+        transport: Transport,
+    },
+    /// A session ended. Told once for each `LoggedIn`.
+    LoggedOut {
+        /// Who.
+        user: Name,
+        /// On which link.
+        link: LinkId,
+        /// MobileIMSDK's kick code; −1 if it was not kicked.
+        kick_code: i32,
+    },
+    /// A message is in custody, and no session of its receiver is online. Once per message.
+    NotDeliverableNow(MessageRef),
+    /// A device acknowledged a message from the server.
+    Received {
+        /// Which.
+        message: MessageRef,
+        /// Who.
+        user: Name,
+    },
+    /// A message ran through all its sends of a login; it stays in custody.
+    Lost {
+        /// Which.
+        message: MessageRef,
+        /// Who did not answer.
+        user: Name,
+    },
+    /// A message is no longer sent to a device that never answers it; history keeps it.
+    SetAside {
+        /// Which.
+        message: MessageRef,
+        /// Who did not answer.
+        user: Name,
+    },
+}
+
+/// A record whose verdict has not come.
+#[derive(Debug)]
+enum Undecided {
+    Message {
+        link: LinkId,
+        id: Name,
+        from: Name,
+        to: Name,
+    },
+    Login {
+        link: LinkId,
+    },
+}
+
+/// The sessions of a set of users. See the module.
+#[derive(Debug)]
+pub struct Shard {
+    config: Config,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    users: HashMap<Name, Vec<LinkId>>,
+    /// Sessions of the members of each group that are online.
+    groups: HashMap<Name, Vec<LinkId>>,
+    undecided: VecDeque<Undecided>,
+    deadlines: Deadlines<LinkId>,
+    /// The name `default`, shared by all sessions that declared nothing.
+    default_name: Name,
+    /// Reused to measure frames.
+    scratch: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    session: Option<Box<Session>>,
+}
+
+impl Shard {
+    /// An empty shard.
+    #[must_use]
+    pub fn new(config: Config) -> Shard {
+        Shard {
+            config,
+            slots: Vec::new(),
+            free: Vec::new(),
+            users: HashMap::new(),
+            groups: HashMap::new(),
+            undecided: VecDeque::new(),
+            deadlines: Deadlines::default(),
+            default_name: Name::from("default"),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// A connection was accepted (on UDP: a login came from a new address). The name it gets is
+    /// never used again.
+    pub fn open(&mut self, now: Now, transport: Transport) -> LinkId {
+        let session = Box::new(Session::new(now.mono, transport));
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(Slot {
+                    generation: 0,
+                    session: None,
+                });
+                u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        let entry = &mut self.slots[slot as usize];
+        entry.generation += 1;
+        entry.session = Some(session);
+        let link = LinkId(u64::from(entry.generation) << 32 | u64::from(slot));
+        self.check_by(link, now.mono + limits::LOGIN_MS_MAX);
+        link
+    }
+
+    fn session(&self, link: LinkId) -> Option<&Session> {
+        let slot = self.slots.get((link.0 & 0xffff_ffff) as usize)?;
+        if u64::from(slot.generation) != link.0 >> 32 {
+            return None;
+        }
+        slot.session.as_deref()
+    }
+
+    fn session_mut(&mut self, link: LinkId) -> Option<&mut Session> {
+        let slot = self.slots.get_mut((link.0 & 0xffff_ffff) as usize)?;
+        if u64::from(slot.generation) != link.0 >> 32 {
+            return None;
+        }
+        slot.session.as_deref_mut()
+    }
+
+    /// Takes the session out; its name becomes unknown.
+    fn take(&mut self, link: LinkId) -> Option<Box<Session>> {
+        self.session(link)?;
+        let at = (link.0 & 0xffff_ffff) as usize;
+        self.free.push(u32::try_from(at).unwrap_or(u32::MAX));
+        self.slots[at].session.take()
+    }
+
+    /// Deals with what happened. See the module.
+    pub fn on(&mut self, now: Now, input: Input<'_>, actions: &mut Vec<Action>) {
+        match input {
+            Input::Frame { link, frame, bytes } => self.frame(now, link, frame, bytes, actions),
+            Input::Unreadable { link, reason } => self.unreadable(now, link, reason, actions),
+            Input::Heard { link } => {
+                if let Some(session) = self.session_mut(link) {
+                    session.rhythm.heard(now.mono);
+                }
+            }
+            Input::Closed { link } => self.end(link, crate::wire::code::KICK_NONE, actions),
+            Input::Verified { link, code } => self.verified(now, link, code, actions),
+            Input::Verdict(verdict) => self.verdict(now, verdict, actions),
+            Input::CommitFailed { count, reason } => {
+                for _ in 0..count {
+                    self.commit_failed(now, reason, actions);
+                }
+            }
+            Input::Backlog { link, backlog } => self.backlog(now, link, backlog, actions),
+            Input::Loaded {
+                link,
+                wants,
+                loaded,
+            } => {
+                self.loaded(now, link, &wants, loaded, actions);
+            }
+            Input::Kick { user, code, reason } => self.kick(user, code, reason, actions),
+            Input::Membership {
+                group,
+                user,
+                member,
+            } => self.membership(group, user, member),
+            Input::Tick => self.tick(now, actions),
+        }
+    }
+
+    /// When [`Input::Tick`] is due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.deadlines.next()
+    }
+
+    /// Users with at least one session.
+    #[must_use]
+    pub fn users_online(&self) -> usize {
+        self.users.len()
+    }
+
+    /// The links on which a user is logged in.
+    #[must_use]
+    pub fn links_of(&self, user: &str) -> &[LinkId] {
+        self.users.get(user).map_or(&[], Vec::as_slice)
+    }
+
+    /// Names of the users who are online, in no order.
+    pub fn online(&self) -> impl Iterator<Item = &Name> {
+        self.users.keys()
+    }
+
+    /// The user that a link is logged in as.
+    #[must_use]
+    pub fn user_of(&self, link: LinkId) -> Option<&Name> {
+        Some(&self.session(link)?.identity.as_deref()?.user)
+    }
+
+    /// True if the link is known to the shard.
+    #[must_use]
+    pub fn knows(&self, link: LinkId) -> bool {
+        self.session(link).is_some()
+    }
+}

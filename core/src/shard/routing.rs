@@ -1,0 +1,483 @@
+//! From a verdict to everybody who has to know: the emit half of "gather, decide, commit, emit".
+
+use super::frames::{control, measure};
+use super::{Action, CloseReason, Event, Shard, Undecided};
+use crate::custody::{Cursor, Loaded, Refusal, Verdict, Want};
+use crate::delivery::Passing;
+use crate::ids::{self, Address, LinkId, Name};
+use crate::limits;
+use crate::message::{Message, MessageRef};
+use crate::session::{Identity, Phase, Session, Transport};
+use crate::time::Now;
+use crate::wire::code;
+use crate::wire::mobileimsdk::Frame;
+
+impl Shard {
+    pub(super) fn verdict(&mut self, now: Now, verdict: Verdict, actions: &mut Vec<Action>) {
+        let Some(undecided) = self.undecided.pop_front() else {
+            return;
+        };
+        match (undecided, verdict) {
+            (Undecided::Login { link }, Verdict::Login(grant)) => {
+                self.login_granted(now, link, &grant, actions);
+            }
+            (Undecided::Login { link }, _) => {
+                self.login_refused(link, code::REFUSED_STORE, actions);
+            }
+            (Undecided::Message { link, id, from, to }, verdict) => {
+                self.decided(link, actions);
+                let known = self.session(link).map(|s| s.identity.as_ref());
+                let extended = known.flatten().is_some_and(|i| i.extended);
+                let mut acknowledge = |seq, time_ms| {
+                    if known.is_some() {
+                        let (id, from, to) = (id.clone(), to.clone(), from.clone());
+                        actions.push(Action::Acknowledge {
+                            link,
+                            id,
+                            from,
+                            to,
+                            seq,
+                            time_ms,
+                            extended,
+                        });
+                    }
+                };
+                match verdict {
+                    Verdict::New(message) => {
+                        acknowledge(message.seq, message.time_ms);
+                        self.route(now, Some(link), &message, actions);
+                    }
+                    Verdict::Duplicate { seq, time_ms } => acknowledge(seq, time_ms),
+                    Verdict::Conflict => {
+                        let text = format!(
+                            "message {id} to {to}: this id was used for another content; \
+                             use a new id for each message"
+                        );
+                        self.refuse(link, code::REFUSED_CONFLICT, text, actions);
+                    }
+                    Verdict::Refused(refusal) => {
+                        let error_code = match refusal {
+                            Refusal::NoGroup => code::REFUSED_ADDRESS,
+                            Refusal::NotMember => code::REFUSED_NOT_MEMBER,
+                            Refusal::Full { .. } => code::REFUSED_FULL,
+                        };
+                        let text = format!("message {id} to {to}: {refusal}");
+                        self.refuse(link, error_code, text, actions);
+                    }
+                    Verdict::Login(_) => {}
+                }
+            }
+        }
+    }
+
+    pub(super) fn commit_failed(&mut self, _now: Now, reason: &str, actions: &mut Vec<Action>) {
+        match self.undecided.pop_front() {
+            Some(Undecided::Message { link, id, to, .. }) => {
+                self.decided(link, actions);
+                let text = format!("message {id} to {to} was not taken: {reason}");
+                if self.knows(link) {
+                    self.refuse(link, code::REFUSED_STORE, text, actions);
+                }
+            }
+            Some(Undecided::Login { link }) => {
+                self.login_refused(link, code::REFUSED_STORE, actions);
+            }
+            None => {}
+        }
+    }
+
+    /// One message of this session less without a verdict.
+    fn decided(&mut self, link: LinkId, actions: &mut Vec<Action>) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        session.undecided = session.undecided.saturating_sub(1);
+        if session.saturated
+            && usize::from(session.undecided) * 2 < limits::UNDECIDED_PER_SESSION_MAX
+        {
+            session.saturated = false;
+            actions.push(Action::Resume { link });
+        }
+    }
+
+    /// A message is in custody: every session concerned learns that a head has risen.
+    ///
+    /// `origin` is the link that sent it, if it was sent on a link of this shard.
+    pub(super) fn route(
+        &mut self,
+        now: Now,
+        origin: Option<LinkId>,
+        message: &MessageRef,
+        actions: &mut Vec<Action>,
+    ) {
+        let to = message.to.clone();
+        let mut reached = false;
+        for link in self.receivers(&to) {
+            let is_own = self.user_of(link).is_some_and(|u| *u == message.from);
+            if is_own && message.from != to {
+                continue; // a member of the group who sent it himself: below
+            }
+            reached = true;
+            self.raise(now, link, message, actions);
+        }
+        if !reached && message.from != to {
+            actions.push(Action::Tell(Event::NotDeliverableNow(message.clone())));
+        }
+        if message.from == to {
+            return;
+        }
+        for link in self.links_of(&message.from).to_vec() {
+            let Some(session) = self.session(link) else {
+                continue;
+            };
+            let wants_own = session.identity.as_ref().is_some_and(|i| i.own);
+            if wants_own && origin != Some(link) {
+                self.raise(now, link, message, actions);
+            } else {
+                self.advance_own(now, link, message, actions);
+            }
+        }
+    }
+
+    /// The sessions of an address that are online.
+    fn receivers(&self, to: &Name) -> Vec<LinkId> {
+        match Address::parse(to) {
+            Ok(Address::Group(_)) => self.groups.get(to).cloned().unwrap_or_default(),
+            _ => self.links_of(to).to_vec(),
+        }
+    }
+
+    fn raise(&mut self, now: Now, link: LinkId, message: &MessageRef, actions: &mut Vec<Action>) {
+        let window = self.config.udp_window;
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        let rules = session.window(window);
+        let is_live = session.phase == Phase::Live;
+        let flow = session.flow.get_or_insert_default();
+        if flow.raise(message, is_live, &rules) {
+            self.pass_next(now, link, message, actions);
+        } else if is_live {
+            self.pump(now, link, actions);
+        }
+    }
+
+    /// Sends (or settles, or leaves) the message that is next in its conversation.
+    fn pass_next(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        message: &MessageRef,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        if let Some(session) = self.session_mut(link) {
+            let passing = passing(session, message, &mut scratch);
+            let sending = session
+                .flow
+                .as_mut()
+                .and_then(|f| f.pass(now.mono, message, passing));
+            if passing == Passing::Settle {
+                self.remember(link, message, actions);
+            } else if passing == Passing::Leave {
+                self.notice_waiting(link, message, actions);
+            }
+            if let Some(message) = sending {
+                self.deliver(now, link, message, false, actions);
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    /// Puts a message on its way to one session.
+    pub(super) fn deliver(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        message: MessageRef,
+        again: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(session) = self.session(link) else {
+            return;
+        };
+        let extended = session.identity.as_ref().is_some_and(|i| i.extended);
+        let due = now.mono + limits::RESEND_FIRST_MS;
+        actions.push(Action::Deliver {
+            link,
+            message,
+            extended,
+            again,
+        });
+        self.check_by(link, due);
+    }
+
+    /// Asks the store for what is behind, if there is room for it.
+    pub(super) fn pump(&mut self, now: Now, link: LinkId, actions: &mut Vec<Action>) {
+        let window = self.config.udp_window;
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        if session.phase != Phase::Live {
+            return;
+        }
+        let rules = session.window(window);
+        let wants = session.flow.as_mut().and_then(|flow| flow.wants(&rules));
+        if let Some((wants, messages_max)) = wants {
+            actions.push(Action::Load {
+                link,
+                wants,
+                messages_max,
+            });
+            self.check_by(link, now.mono + limits::IDLE_LEARNED_MS_MIN);
+        }
+    }
+
+    pub(super) fn loaded(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        wants: &[Want],
+        loaded: Option<Loaded>,
+        actions: &mut Vec<Action>,
+    ) {
+        let window = self.config.udp_window;
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        let rules = session.window(window);
+        let Some(mut flow) = session.flow.take() else {
+            return;
+        };
+        let Some(loaded) = loaded else {
+            flow.load_failed();
+            session.flow = Some(flow);
+            return self.close(link, CloseReason::Store, actions);
+        };
+        let mut sending = Vec::new();
+        let mut left = None;
+        let decide = |message: &MessageRef| {
+            let passing = passing(session, message, &mut scratch);
+            if passing == Passing::Leave {
+                left = Some(message.clone());
+            }
+            passing
+        };
+        flow.loaded(now.mono, wants, &loaded, &rules, decide, &mut sending);
+        let device = session.identity.as_ref().map(|i| i.device);
+        for want in wants {
+            let moved = flow
+                .track(want.conversation)
+                .filter(|t| t.acked > want.after);
+            if let (Some(track), Some(device)) = (moved, device) {
+                actions.push(Action::Remember(track.cursor(device)));
+            }
+            flow.forget_if_done(want.conversation);
+        }
+        session.flow = Some(flow);
+        self.scratch = scratch;
+        if let Some(message) = left {
+            self.notice_waiting(link, &message, actions);
+        }
+        for message in sending {
+            self.deliver(now, link, message, false, actions);
+        }
+        self.pump(now, link, actions);
+    }
+
+    /// A client acknowledges: for its device, by the message's id, whatever else it says.
+    pub(super) fn received(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        frame: &Frame<'_>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(id) = frame
+            .data
+            .as_deref()
+            .filter(|id| ids::check_message_id(id).is_ok())
+        else {
+            return;
+        };
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        let Some(flow) = &mut session.flow else {
+            return;
+        };
+        let Some(acked) = flow.acknowledge(id, frame.to.as_deref()) else {
+            return;
+        };
+        session.proven = true;
+        let from_server = *acked.message.from == *ids::SERVER;
+        let user = session.identity.as_ref().map(|i| i.user.clone());
+        if let (true, Some(user)) = (from_server, user) {
+            let message = acked.message.clone();
+            actions.push(Action::Tell(Event::Received { message, user }));
+        }
+        self.remember(link, &acked.message, actions);
+        self.pump(now, link, actions);
+    }
+
+    /// Tells the store how far the device has come in the conversation of `message`.
+    pub(super) fn remember(
+        &mut self,
+        link: LinkId,
+        message: &MessageRef,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        let Some(device) = session.identity.as_ref().map(|i| i.device) else {
+            return;
+        };
+        let Some(flow) = &mut session.flow else {
+            return;
+        };
+        if let Some(track) = flow.track(message.conversation) {
+            actions.push(Action::Remember(track.cursor(device)));
+            flow.forget_if_done(message.conversation);
+        }
+    }
+
+    /// A session's own message moves its cursor without being sent to it. Told to the store when
+    /// it writes elsewhere, when it is next looked at, or when it ends: a crash before costs
+    /// reading over its own messages once.
+    fn advance_own(
+        &mut self,
+        _now: Now,
+        link: LinkId,
+        message: &MessageRef,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        let has_track = session
+            .flow
+            .as_ref()
+            .is_some_and(|f| f.track(message.conversation).is_some());
+        if has_track {
+            let moved = session.flow.as_mut().is_some_and(|f| f.settle_own(message));
+            if moved {
+                self.remember(link, message, actions);
+            }
+            return;
+        }
+        if session.phase != Phase::Live {
+            return; // the backlog that is being read will show it
+        }
+        match &mut session.own {
+            Some((conversation, acked)) if *conversation == message.conversation => {
+                *acked = message.seq;
+            }
+            _ => {
+                let next = (message.conversation, message.seq);
+                let before = session.own.replace(next);
+                actions.extend(flush_own(session.identity.as_deref(), before));
+            }
+        }
+    }
+
+    /// Messages without QoS.
+    pub(super) fn pass_on(
+        &mut self,
+        origin: LinkId,
+        message: &MessageRef,
+        actions: &mut Vec<Action>,
+    ) {
+        let is_group = matches!(Address::parse(&message.to), Ok(Address::Group(_)));
+        let links = self.receivers(&message.to);
+        if is_group && !links.contains(&origin) {
+            return; // not a member
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        for link in links {
+            if is_group && link == origin {
+                continue;
+            }
+            let Some(session) = self.session(link) else {
+                continue;
+            };
+            if session.phase == Phase::Anonymous || too_large(session, message, &mut scratch) {
+                continue;
+            }
+            let extended = session.identity.as_ref().is_some_and(|i| i.extended);
+            let message = message.clone();
+            actions.push(Action::Deliver {
+                link,
+                message,
+                extended,
+                again: false,
+            });
+        }
+        self.scratch = scratch;
+    }
+
+    /// Tells a UDP session, once, that something waits that it cannot take.
+    fn notice_waiting(&mut self, link: LinkId, message: &Message, actions: &mut Vec<Action>) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        if std::mem::replace(&mut session.noticed, true) {
+            return;
+        }
+        let Some(identity) = &session.identity else {
+            return;
+        };
+        let text = format!(
+            "A message from {} is longer than a UDP frame of {} bytes. It waits for a connection \
+             by TCP or WebSocket.",
+            message.from,
+            limits::DATAGRAM_PUSH_BYTES_MAX
+        );
+        let mut frame = control(code::COMMON_DATA, &identity.user, Some(text));
+        frame.typeu = code::NOTICE_WAITING;
+        actions.push(Action::Send { link, frame });
+    }
+}
+
+/// The cursor of a session's own messages, for the store.
+pub(super) fn flush_own(
+    identity: Option<&Identity>,
+    own: Option<(ids::ConversationId, u64)>,
+) -> Option<Action> {
+    let (conversation, acked) = own?;
+    let device = identity?.device;
+    let (sparse, unanswered) = (Vec::new(), Vec::new());
+    Some(Action::Remember(Cursor {
+        device,
+        conversation,
+        acked,
+        sparse,
+        unanswered,
+    }))
+}
+
+/// Whether a message goes out to this session.
+fn passing(session: &Session, message: &Message, scratch: &mut Vec<u8>) -> Passing {
+    let Some(identity) = &session.identity else {
+        return Passing::Leave;
+    };
+    if message.from == identity.user && message.to != identity.user && !identity.own {
+        return Passing::Settle;
+    }
+    if too_large(session, message, scratch) {
+        Passing::Leave
+    } else {
+        Passing::Send
+    }
+}
+
+/// A MobileIMSDK client on UDP reads into 1024 bytes. Ours take what fits a frame.
+fn too_large(session: &Session, message: &Message, scratch: &mut Vec<u8>) -> bool {
+    let declared = session.identity.as_ref().is_some_and(|i| i.extended);
+    if session.transport != Transport::Udp || declared {
+        return false;
+    }
+    let m = message;
+    measure(scratch, &m.from, &m.to, &m.id, m.typeu, &m.body) > limits::DATAGRAM_PUSH_BYTES_MAX
+}

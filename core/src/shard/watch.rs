@@ -1,0 +1,89 @@
+//! What happens because time passes.
+
+use super::routing::flush_own;
+use super::{Action, CloseReason, Event, Shard};
+use crate::delivery::Overdue;
+use crate::ids::LinkId;
+use crate::limits;
+use crate::session::Phase;
+use crate::time::{Now, Time};
+
+impl Shard {
+    /// Makes sure that the session is looked at by `at`.
+    pub(super) fn check_by(&mut self, link: LinkId, at: Time) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        if at < session.check_at {
+            session.check_at = at;
+            self.deadlines.push(at, link);
+        }
+    }
+
+    pub(super) fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
+        for link in self.deadlines.due(now.mono) {
+            self.check(now, link, actions);
+        }
+    }
+
+    /// Looks at one session: its silence, its resends, what it can forget.
+    fn check(&mut self, now: Now, link: LinkId, actions: &mut Vec<Action>) {
+        let sense = self.config.sense;
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        if session.check_at > now.mono {
+            return; // an entry from before an earlier look
+        }
+        session.check_at = Time(u64::MAX);
+        let heard = session.rhythm.last_heard();
+        if session.phase == Phase::Anonymous {
+            return self.close(link, CloseReason::LoginTimeout, actions);
+        }
+        let idle_at = session.rhythm.idle_at(sense, session.transport);
+        if idle_at <= now.mono {
+            return self.close(link, CloseReason::Idle, actions);
+        }
+        let mut next = idle_at;
+        let own = session.own.take();
+        actions.extend(flush_own(session.identity.as_deref(), own));
+        let mut overdue = Vec::new();
+        if let Some(flow) = &mut session.flow {
+            if let Some(since) = flow.in_flight_since() {
+                let silent_at = heard.max(since) + limits::SILENCE_IN_FLIGHT_MS_MAX;
+                if silent_at <= now.mono {
+                    return self.close(link, CloseReason::Unresponsive, actions);
+                }
+                next = next.min(silent_at);
+            }
+            overdue = flow.overdue(now.mono);
+            if flow.is_idle() {
+                session.flow = None;
+            } else if let Some(due) = flow.next_due() {
+                next = next.min(due);
+            }
+        }
+        for message in overdue {
+            self.overdue(now, link, message, actions);
+        }
+        self.pump(now, link, actions);
+        self.check_by(link, next);
+    }
+
+    fn overdue(&mut self, now: Now, link: LinkId, overdue: Overdue, actions: &mut Vec<Action>) {
+        let Some(user) = self.user_of(link).cloned() else {
+            return;
+        };
+        match overdue {
+            Overdue::Resend(message) => self.deliver(now, link, message, true, actions),
+            Overdue::Exhausted(message) => {
+                self.remember(link, &message, actions);
+                actions.push(Action::Tell(Event::Lost { message, user }));
+            }
+            Overdue::SetAside(message) => {
+                self.remember(link, &message, actions);
+                actions.push(Action::Tell(Event::SetAside { message, user }));
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Where messages are kept. One trait in words of the domain; `memory` and `sqlite` behind it; one
+//! contract suite (`contract`) that every implementation passes.
+//!
+//! Does not decide who gets what: that is `core`. Called by the committer (`commit`), the loader
+//! (`backlog`, `load`) and the public handle (`history`, groups). Never calls anybody.
+
+use tidings_core::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};
+use tidings_core::ids::{DeviceId, Name};
+use tidings_core::message::MessageRef;
+
+/// A store of messages, logins, devices and cursors.
+///
+/// Methods block, on the disk or a network; they are called on threads made for that, except those
+/// that say that they do not block. All of them may be called from several threads at once.
+pub trait Store: Send + Sync + 'static {
+    /// Takes a batch into custody in one transaction, and pushes one verdict per record, in order.
+    /// When this returns `Ok`, everything with [`Verdict::New`] is as durable as configured and
+    /// visible to every later `backlog`, `load` and `history`.
+    ///
+    /// Records of one batch see each other: a duplicate within the batch is a `Duplicate`.
+    ///
+    /// # Errors
+    /// Nothing in the batch was acknowledged, `verdicts` is as it was; the outcome may be unknown
+    /// (a commit whose answer was lost), so the same batch may be given again, and what was stored
+    /// the first time is then a `Duplicate`.
+    fn commit(&self, batch: &[Record], verdicts: &mut Vec<Verdict>) -> Result<(), StoreError>;
+
+    /// Moves cursors. Visible at once to `backlog`, durable with a later commit or `flush`; a crash
+    /// before loses the move, and the messages are delivered again. Does not block.
+    fn acknowledge(&self, cursors: &mut Vec<Cursor>);
+
+    /// Writes what `acknowledge` left in memory, and lets indexes follow the log. Called when the
+    /// store has been idle for half a second, and once at the end.
+    ///
+    /// # Errors
+    /// Nothing is lost in memory; it is tried again.
+    fn flush(&self) -> Result<(), StoreError>;
+
+    /// What lies behind the heads for a device of a user.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn backlog(&self, user: &str, device: DeviceId) -> Result<Backlog, StoreError>;
+
+    /// The oldest messages of the wanted parts, at most `messages_max` and about `bytes_max` of
+    /// bodies (one at least, if there is one).
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn load(
+        &self,
+        wants: &[Want],
+        messages_max: usize,
+        bytes_max: usize,
+    ) -> Result<Loaded, StoreError>;
+
+    /// The same from memory alone: `None` if something would have to be read. Does not block.
+    fn load_recent(&self, wants: &[Want], messages_max: usize, bytes_max: usize) -> Option<Loaded>;
+
+    /// A page of a conversation, by number.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn history(&self, conversation_key: &str, page: Page) -> Result<Vec<MessageRef>, StoreError>;
+
+    /// The conversations of a user, those with the newest message first.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn conversations(&self, user: &str, limit: usize) -> Result<Vec<Conversation>, StoreError>;
+
+    /// Makes a group have exactly these members; without members it is removed. Its messages stay.
+    ///
+    /// # Errors
+    /// If it cannot be stored.
+    fn set_group(&self, group: &str, members: &[Name]) -> Result<(), StoreError>;
+
+    /// The members of a group, `None` if there is no such group.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn group(&self, group: &str) -> Result<Option<Vec<Name>>, StoreError>;
+
+    /// Removes messages taken into custody before `before_ms`, but none that a device seen since
+    /// `devices_since_ms` has not acknowledged. Works in bounded steps: `true` if there is more.
+    ///
+    /// # Errors
+    /// If it cannot be stored; what was removed stays removed.
+    fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<bool, StoreError>;
+
+    /// True if `commit` returns without waiting for a disk, so that it can be called in line.
+    fn is_immediate(&self) -> bool;
+}
+
+/// Which part of a conversation `history` returns; always ascending by number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// The last `limit` messages below this number (`u64::MAX`: the newest).
+    Before(u64, usize),
+    /// The first `limit` messages above this number.
+    After(u64, usize),
+}
+
+/// A conversation as a user sees it in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    /// The other user, the group, or `0`.
+    pub peer: Name,
+    /// The last number in it.
+    pub head: u64,
+    /// The user's furthest cursor in it, over his devices.
+    pub acked: u64,
+    /// Its last message.
+    pub last: MessageRef,
+}
+
+/// What can go wrong with a store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full; nothing that was acknowledged is affected.
+    #[error("the disk that holds {path} is full: free some space; messages are refused until then")]
+    DiskFull {
+        /// The data directory.
+        path: String,
+    },
+    /// The data directory or a file in it cannot be written.
+    #[error("{path} cannot be written: {reason}; check its owner, its permissions and the mount")]
+    NotWritable {
+        /// What cannot be written.
+        path: String,
+        /// As the system says it.
+        reason: String,
+    },
+    /// The files are not what was written.
+    #[error("{path} is damaged: {reason}; restore a backup, or move the file away to keep it")]
+    Corrupt {
+        /// Which file.
+        path: String,
+        /// As the database says it.
+        reason: String,
+    },
+    /// Another process uses the data directory.
+    #[error("{path} is in use by another tidings process: stop it, or give each its own --data")]
+    Locked {
+        /// The data directory.
+        path: String,
+    },
+    /// Anything else, probably passing.
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
+}
