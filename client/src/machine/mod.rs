@@ -485,14 +485,31 @@ impl Machine {
             return;
         }
         let (code, text) = (notice.code, notice.message);
+        let refused = match self.refused(frame, &text) {
+            Some(order) if frames::is_final(code) => Some(order),
+            _ => None,
+        };
         self.tell(Event::Error { code, text }, actions);
-        let order = frame.fp.as_deref().and_then(|id| self.outbox.find(id));
-        if let (true, Some(order), Some(id)) = (frames::is_final(code), order, frame.fp.as_deref())
+        if let Some(order) = refused
+            && let Some(message) = self.outbox.message(order)
         {
-            let id = Name::from(id);
             self.finish(order, actions);
+            let id = message.id.clone();
             self.tell(Event::Lost { id }, actions);
         }
+    }
+
+    /// The message that an error is about: named by the frame's id or at the start of its words,
+    /// or the only one in flight.
+    fn refused(&self, frame: &Frame<'static>, text: &str) -> Option<u64> {
+        if let Some(id) = frame.fp.as_deref() {
+            return self.outbox.find(id);
+        }
+        let named = text.strip_prefix("message ").and_then(|rest| {
+            let id = rest.split([' ', ':']).next()?;
+            self.outbox.find(id)
+        });
+        named.or_else(|| self.outbox.only_in_flight())
     }
 
     fn acknowledged(

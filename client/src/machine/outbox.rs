@@ -155,6 +155,16 @@ impl Outbox {
         self.by_id.get(id).copied()
     }
 
+    pub(super) fn message(&self, order: u64) -> Option<Arc<Outgoing>> {
+        self.entries.get(&order).map(|entry| entry.message.clone())
+    }
+
+    /// The order number of the message in flight, if it is alone.
+    pub(super) fn only_in_flight(&self) -> Option<u64> {
+        let first = self.in_flight.first().copied();
+        first.filter(|_| self.in_flight.len() == 1)
+    }
+
     /// Takes a message out: acknowledged, refused or given up.
     pub(super) fn remove(&mut self, order: u64, config: &Config) -> Option<Arc<Outgoing>> {
         let entry = self.entries.remove(&order)?;
