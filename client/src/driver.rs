@@ -41,7 +41,7 @@ enum State {
 
 /// What the link did.
 enum Progress {
-    Opened(io::Result<Link>),
+    Opened(io::Result<Box<Link>>),
     Moved(io::Result<()>),
 }
 
@@ -50,7 +50,7 @@ impl State {
     async fn progress(&mut self, reading: bool) -> Progress {
         match self {
             State::None => std::future::pending().await,
-            State::Opening(opening) => Progress::Opened(opening.await),
+            State::Opening(opening) => Progress::Opened(opening.await.map(Box::new)),
             State::Open(link) => Progress::Moved(link.turn(reading).await),
         }
     }
@@ -157,7 +157,7 @@ impl Running {
     fn progress(&mut self, progress: Progress) {
         match progress {
             Progress::Opened(Ok(link)) => {
-                self.state = State::Open(Box::new(link));
+                self.state = State::Open(link);
                 self.input(Input::Connected);
             }
             Progress::Moved(Ok(())) => {}
@@ -249,7 +249,7 @@ impl Running {
         let number = *self.driver.taken.borrow_and_update();
         self.input(Input::Taken(number));
         // What is on its way to the disk is waited for; its acknowledgements go out with the rest.
-        if let Some(journal) = &self.driver.journal {
+        if let Some(journal) = &mut self.driver.journal {
             journal.finish();
         }
         while self.driver.journal.is_some() {
