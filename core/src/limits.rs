@@ -63,6 +63,8 @@ pub const IDLE_LEARNED_MS_MIN: u64 = 10_000;
 pub const LOGIN_MS_MAX: u64 = 30_000;
 /// Logins issued to one user that are remembered, to tell an old login from an invented one.
 pub const ISSUED_LOGINS_MAX: usize = 16;
+/// Devices of one user; the one that was seen longest ago is forgotten for a new one.
+pub const DEVICES_PER_USER_MAX: usize = 64;
 /// Sessions of one user at a time; the oldest is kicked beyond.
 pub const SESSIONS_PER_USER_MAX: usize = 16;
 

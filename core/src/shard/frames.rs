@@ -324,3 +324,17 @@ pub(super) fn measure(
     mobileimsdk::encode(&frame, scratch);
     scratch.len()
 }
+
+/// The answer to a datagram from an address that is not logged in: a short `301` to what demands a
+/// login, nothing to anything else. Never longer than
+/// [`limits::DATAGRAM_REFUSAL_BYTES_MAX`](crate::limits::DATAGRAM_REFUSAL_BYTES_MAX), so that
+/// nobody is flooded in our name (DESIGN §4).
+#[must_use]
+pub fn answer_to_stranger(frame: &Frame<'_>) -> Option<Box<Frame<'static>>> {
+    let demands_login = matches!(
+        frame.kind,
+        code::KEEPALIVE | code::COMMON_DATA | code::RECEIVED
+    );
+    let data = mobileimsdk::login::encode_error(code::NOT_LOGGED_IN, "log in first");
+    demands_login.then(|| control(code::ERROR, ids::UNSET, Some(data)))
+}

@@ -12,6 +12,8 @@ mod login;
 mod routing;
 mod watch;
 
+pub use frames::answer_to_stranger;
+
 use std::collections::{HashMap, VecDeque};
 
 use crate::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};

@@ -4,8 +4,22 @@
 //! Does not decide who gets what: that is `core`. Called by the committer (`commit`), the loader
 //! (`backlog`, `load`) and the public handle (`history`, groups). Never calls anybody.
 
+#[allow(dead_code)] // the pointers are for stores with a disk
+mod chain;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+mod cursors;
+mod memory;
+mod merge;
+mod people;
+mod plan;
+mod tail;
+
+pub use memory::{MemoryOptions, MemoryStore};
+
+use serde::{Deserialize, Serialize};
 use tidings_core::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};
-use tidings_core::ids::{DeviceId, Name};
+use tidings_core::ids::{DeviceId, Name, conversation_members};
 use tidings_core::message::MessageRef;
 
 /// A store of messages, logins, devices and cursors.
@@ -112,6 +126,49 @@ pub struct Conversation {
     pub acked: u64,
     /// Its last message.
     pub last: MessageRef,
+}
+
+/// What an acknowledgement means: `delivery.durability` in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// On disk, synced: survives a power cut.
+    #[default]
+    Disk,
+    /// Given to the operating system: survives a killed process, not a power cut.
+    Os,
+    /// In memory, bounded, lost at exit.
+    Memory,
+}
+
+impl std::str::FromStr for Durability {
+    type Err = String;
+    fn from_str(name: &str) -> Result<Durability, String> {
+        match name {
+            "disk" => Ok(Durability::Disk),
+            "os" => Ok(Durability::Os),
+            "memory" => Ok(Durability::Memory),
+            _ => Err(format!("{name:?} is not a durability: disk, os or memory")),
+        }
+    }
+}
+
+impl std::fmt::Display for Durability {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Durability::Disk => "disk",
+            Durability::Os => "os",
+            Durability::Memory => "memory",
+        })
+    }
+}
+
+/// How a conversation is called in the list of `user`.
+fn peer(key: &str, user: &str) -> Name {
+    match conversation_members(key) {
+        (low, Some(high)) if low == user => high.into(),
+        (low, _) => low.into(),
+    }
 }
 
 /// What can go wrong with a store.

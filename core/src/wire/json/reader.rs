@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::scan;
+use super::{DecodeError, scan};
 use crate::limits;
-use crate::wire::mobileimsdk::DecodeError;
 
 /// One value, or the opening of one: what stands after a name or in an array.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,7 @@
 use proptest::prelude::*;
 
-use super::{Reader, Token, put_int, put_string, put_uint, scan};
+use super::{DecodeError, Reader, Token, put_int, put_string, put_uint, scan};
 use crate::limits;
-use crate::wire::mobileimsdk::DecodeError;
 
 /// Reads one member's value out of `{"a":…}` and demands the end.
 fn value(json: &str) -> Result<Token<'_>, DecodeError> {

@@ -1,7 +1,7 @@
-//! The scanner for frames as MobileIMSDK's Java clients and we write them.
+//! The scanner for frames as MobileIMSDK's Java and iOS clients and we write them.
 //!
-//! It knows one narrow form: no blanks, known members only, plain values, no escapes but in
-//! `dataContent`. Anything else is `None`, and the lenient reader decides. Where it does answer, it
+//! It knows one narrow form: known members only, plain values, no escapes but in `dataContent`;
+//! blanks anywhere, because iOS sends pretty-printed JSON. Anything else is `None`, and the lenient reader decides. Where it does answer, it
 //! answers the same as the lenient reader: a property test holds it to that.
 
 use std::borrow::Cow;
@@ -14,6 +14,7 @@ pub(super) fn decode<const EXTENDED: bool>(text: &str) -> Option<Wide<'_>> {
     let mut scanner = Scanner { text, at: 0 };
     let mut wide = Wide::default();
     let frame = &mut wide.frame;
+    scanner.blanks();
     scanner.eat(b"{")?;
     loop {
         match scanner.member::<EXTENDED>()? {
@@ -30,12 +31,14 @@ pub(super) fn decode<const EXTENDED: bool>(text: &str) -> Option<Wide<'_>> {
             Member::Seq => wide.seq = Some(u64::try_from(scanner.int64()?).ok()?),
             Member::Time => wide.time_ms = Some(scanner.int64()?),
         }
+        scanner.blanks();
         match scanner.byte()? {
             b',' => {}
             b'}' => break,
             _ => return None,
         }
     }
+    scanner.blanks();
     (scanner.at == text.len()).then_some(wide)
 }
 
@@ -72,34 +75,57 @@ impl<'a> Scanner<'a> {
         Some(byte)
     }
 
+    /// The length is a constant so that the comparison is a few machine words.
     #[inline]
-    fn eat(&mut self, expected: &[u8]) -> Option<()> {
-        self.rest()
-            .starts_with(expected)
-            .then(|| self.at += expected.len())
+    fn eat<const N: usize>(&mut self, expected: &[u8; N]) -> Option<()> {
+        (self.rest().first_chunk() == Some(expected)).then(|| self.at += N)
     }
 
-    /// The next member's name with its quotes and colon.
+    #[inline]
+    fn blanks(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.as_bytes().get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    /// The next member's name with its quotes and colon, and the blanks around them.
     #[inline]
     fn member<const EXTENDED: bool>(&mut self) -> Option<Member> {
+        self.blanks();
         let rest = self.rest();
-        let (member, name): (_, &[u8]) = match (rest.get(1)?, rest.get(2)?) {
-            (b'b', _) => (Member::Bridge, b"\"bridge\":"),
-            (b't', b'y') if rest.get(5) == Some(&b'"') => (Member::Type, b"\"type\":"),
-            (b't', b'y') => (Member::Typeu, b"\"typeu\":"),
-            (b't', b'o') => (Member::To, b"\"to\":"),
-            (b'd', _) => (Member::Data, b"\"dataContent\":"),
-            (b'f', b'r') => (Member::From, b"\"from\":"),
-            (b'f', _) => (Member::Fp, b"\"fp\":"),
-            (b'Q', _) => (Member::Qos, b"\"QoS\":"),
-            (b's', b'm') => (Member::Sm, b"\"sm\":"),
-            (b'i', _) if EXTENDED => (Member::Id, b"\"id\":"),
-            (b's', _) if EXTENDED => (Member::Seq, b"\"seq\":"),
-            (b't', _) if EXTENDED => (Member::Time, b"\"time\":"),
-            _ => return None,
-        };
-        self.eat(name)?;
+        let member = match (rest.get(1)?, rest.get(2)?) {
+            (b'b', _) => self.name(Member::Bridge, b"\"bridge\":"),
+            (b't', b'y') if rest.get(5) == Some(&b'"') => self.name(Member::Type, b"\"type\":"),
+            (b't', b'y') => self.name(Member::Typeu, b"\"typeu\":"),
+            (b't', b'o') => self.name(Member::To, b"\"to\":"),
+            (b'd', _) => self.name(Member::Data, b"\"dataContent\":"),
+            (b'f', b'r') => self.name(Member::From, b"\"from\":"),
+            (b'f', _) => self.name(Member::Fp, b"\"fp\":"),
+            (b'Q', _) => self.name(Member::Qos, b"\"QoS\":"),
+            (b's', b'm') => self.name(Member::Sm, b"\"sm\":"),
+            (b'i', _) if EXTENDED => self.name(Member::Id, b"\"id\":"),
+            (b's', _) if EXTENDED => self.name(Member::Seq, b"\"seq\":"),
+            (b't', _) if EXTENDED => self.name(Member::Time, b"\"time\":"),
+            _ => None,
+        }?;
+        self.blanks();
         Some(member)
+    }
+
+    #[inline]
+    fn name<const N: usize>(&mut self, member: Member, name: &[u8; N]) -> Option<Member> {
+        if self.eat(name).is_none() {
+            self.spaced_name(name)?;
+        }
+        Some(member)
+    }
+
+    /// A name with blanks before its colon.
+    fn spaced_name(&mut self, name: &[u8]) -> Option<()> {
+        let quoted = name.strip_suffix(b":")?;
+        self.at += self.rest().starts_with(quoted).then_some(quoted.len())?;
+        self.blanks();
+        self.eat(b":")
     }
 
     #[inline]

@@ -5,7 +5,6 @@
 //! and links of server and client. `mobileimsdk-protocol.md` is the source of every rule.
 
 mod encode;
-mod error;
 mod fast;
 mod frame;
 pub mod login;
@@ -13,6 +12,6 @@ pub mod tcp;
 #[cfg(test)]
 mod tests;
 
+pub use crate::wire::json::DecodeError;
 pub use encode::{encode, encode_extended};
-pub use error::DecodeError;
 pub use frame::{Extended, Frame, decode, decode_extended, decode_str};

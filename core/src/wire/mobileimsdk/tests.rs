@@ -104,10 +104,10 @@ fn duplicate_members_the_last_wins() {
 
 #[test]
 fn pretty_printed_with_escaped_slashes_in_any_order_as_ios_sends() {
-    let frame = read(
-        "{\n  \"sm\" : -1,\n  \"dataContent\" : \"http:\\/\\/x\\/\",\n  \"QoS\" : true,\n  \"typeu\" : -1,\n  \
-         \"fp\" : \"943EF0CA\",\n  \"to\" : \"bob\",\n  \"from\" : \"alice\",\n  \"type\" : 2,\n  \"bridge\" : false\n}",
-    );
+    let json = "{\n  \"sm\" : -1,\n  \"dataContent\" : \"http:\\/\\/x\\/\",\n  \"QoS\" : true,\n  \"typeu\" : -1,\n  \
+         \"fp\" : \"943EF0CA\",\n  \"to\" : \"bob\",\n  \"from\" : \"alice\",\n  \"type\" : 2,\n  \"bridge\" : false\n}";
+    let frame = read(json);
+    assert!(fast::decode::<false>(json).is_some());
     assert_eq!(
         frame,
         Frame {
@@ -388,6 +388,30 @@ fn depth_and_text_errors() {
     );
 }
 
+/// Were anything quadratic, this would take minutes.
+#[test]
+fn long_input_takes_linear_time() {
+    let times = |part: &str| part.repeat((1 << 21) / part.len());
+    for json in [
+        format!("{{\"dataContent\":\"{}\"}}", times("\\u0041")),
+        format!("{{\"dataContent\":\"{}\"}}", times("\\ud83d")),
+        format!("{{\"from\":\"{}", times("\\n")),
+        format!("{{{}}}", times("/**/")),
+        format!("{{{}", times("#\n")),
+        format!("{{\"x\":[{}]}}", times("[],{},")),
+        format!("{{\"x\":[{}]}}", times(",")),
+        format!("{{{}\"x\":1}}", times("\"to\":\"a\\u0062\",")),
+        format!("{{\"sm\":1.{}}}", times("0")),
+        format!("{{\"sm\":{}}}", times("9")),
+        format!("{{\"x\":{}}}", times("1e")),
+        times("{'"),
+        times(" "),
+        times("[["),
+    ] {
+        let _ = decode(json.as_bytes());
+    }
+}
+
 #[test]
 fn errors_speak() {
     assert_eq!(
@@ -549,11 +573,17 @@ proptest! {
             ),
             0..6,
         ),
-        blank in prop::sample::select(vec!["", "", "", " "]),
+        blanks in prop::collection::vec(
+            prop::sample::select(vec!["", "", "", " ", "\n\t", "\r", "\u{c}", "/**/"]),
+            5,
+        ),
     ) {
-        let members: Vec<String> =
-            members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
-        let text = format!("{{{}}}{blank}", members.join(","));
+        let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(|index| blanks[index]);
+        let members: Vec<String> = members
+            .iter()
+            .map(|(name, value)| format!("{a}\"{name}\"{b}:{c}{value}{d}"))
+            .collect();
+        let text = format!("{e}{{{}}}{e}", members.join(","));
         agree(&text);
         let _ = decode(text.as_bytes());
     }

@@ -10,6 +10,9 @@ use super::frame::{int64, string};
 use crate::limits;
 use crate::wire::json::{Reader, Token, put_int, put_string};
 
+// The words of the errors below name these limits.
+const _: () = assert!(limits::DECLARED_CAPS_MAX == 16 && limits::NAME_BYTES_MAX == 64);
+
 /// Payload of a LOGIN frame.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Login {

@@ -1,0 +1,158 @@
+//! The committer: one thread that takes whatever has gathered and makes it durable.
+//!
+//! An idle server commits a single message at once; under load a batch is what came in while the
+//! batch before was being synced. No timer waits for company.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use tidings_core::custody::Record;
+use tidings_core::shard::Input;
+
+use super::{Router, weight};
+use crate::store::StoreError;
+
+/// Records in one transaction at most: bounds the wait of those behind.
+const BATCH_RECORDS_MAX: usize = 4096;
+/// After so long without work the store writes its cursors and lets its indexes follow.
+const IDLE: Duration = Duration::from_millis(500);
+/// Times that a batch is repeated when the store does not answer, and the wait before each.
+const REPEATS: [Duration; 3] = [
+    Duration::from_millis(10),
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+];
+
+#[derive(Debug, Default)]
+struct Queue {
+    records: Vec<Record>,
+    bytes: usize,
+    /// The committer sleeps until it is woken.
+    sleeping: bool,
+    /// A batch is being committed.
+    busy: bool,
+    stop: bool,
+    stopped: bool,
+}
+
+/// The queue before the committer.
+#[derive(Debug, Default)]
+pub(crate) struct Committer {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+}
+
+impl Committer {
+    /// Queues a record. Returns true if the committer must be woken.
+    pub(super) fn push(&self, record: Record) -> bool {
+        let mut queue = self.queue.lock();
+        queue.bytes += weight(&record);
+        queue.records.push(record);
+        queue.sleeping
+    }
+
+    pub(super) fn wake(&self) {
+        self.wake.notify_all();
+    }
+
+    /// True if nothing waits and nothing is being committed.
+    pub(super) fn is_idle(&self) -> bool {
+        let queue = self.queue.lock();
+        queue.records.is_empty() && !queue.busy
+    }
+
+    /// True if so much waits that nothing more should be read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.queue.lock().bytes > tidings_core::limits::COMMIT_QUEUE_BYTES_MAX
+    }
+
+    /// Ends the thread once the queue is empty, and waits for it.
+    pub(super) fn stop(&self) {
+        let mut queue = self.queue.lock();
+        queue.stop = true;
+        self.wake.notify_all();
+        while !queue.stopped {
+            self.wake.wait(&mut queue);
+        }
+    }
+
+    /// The next batch; `None` at the end.
+    fn next(&self, store: &dyn crate::store::Store) -> Option<Vec<Record>> {
+        let mut queue = self.queue.lock();
+        queue.busy = false;
+        while queue.records.is_empty() {
+            if queue.stop {
+                return None;
+            }
+            queue.sleeping = true;
+            let timed_out = self.wake.wait_for(&mut queue, IDLE).timed_out();
+            queue.sleeping = false;
+            if timed_out && queue.records.is_empty() {
+                drop(queue);
+                if let Err(error) = store.flush() {
+                    tracing::error!(%error, "the store could not write its cursors");
+                }
+                queue = self.queue.lock();
+            }
+        }
+        queue.busy = true;
+        let count = queue.records.len().min(BATCH_RECORDS_MAX);
+        let rest = queue.records.split_off(count);
+        let batch = std::mem::replace(&mut queue.records, rest);
+        queue.bytes = queue.records.iter().map(weight).sum();
+        Some(batch)
+    }
+}
+
+/// Starts the committer's thread; it ends when the router stops.
+pub(super) fn start(router: &Arc<Router>) -> std::io::Result<()> {
+    let router = router.clone();
+    std::thread::Builder::new()
+        .name("committer".into())
+        .spawn(move || {
+            while let Some(batch) = router.committer.next(&*router.store) {
+                router.commit(&batch);
+            }
+            if let Err(error) = router.store.flush() {
+                tracing::error!(%error, "the store could not write its cursors");
+            }
+            router.committer.queue.lock().stopped = true;
+            router.committer.wake.notify_all();
+        })?;
+    Ok(())
+}
+
+impl Router {
+    /// Commits a batch, repeating it as long as that may help: its records are idempotent.
+    fn commit(&self, batch: &[Record]) {
+        let mut verdicts = Vec::with_capacity(batch.len());
+        let mut repeats = REPEATS.iter();
+        loop {
+            verdicts.clear();
+            match self.store.commit(batch, &mut verdicts) {
+                Ok(()) => {
+                    *self.trouble.lock() = None;
+                    return self.verdicts(verdicts);
+                }
+                Err(error) => {
+                    let passing = matches!(error, StoreError::Unavailable(_));
+                    match repeats.next() {
+                        Some(wait) if passing => std::thread::sleep(*wait),
+                        _ => return self.refuse(batch.len(), &error),
+                    }
+                }
+            }
+        }
+    }
+
+    fn refuse(&self, count: usize, error: &StoreError) {
+        tracing::error!(%error, count, "messages refused: they could not be stored");
+        let reason = error.to_string();
+        self.feed(Input::CommitFailed {
+            count,
+            reason: &reason,
+        });
+        *self.trouble.lock() = Some(reason);
+    }
+}

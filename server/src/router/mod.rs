@@ -1,0 +1,350 @@
+//! Drives a shard: feeds it what the links and the store report, and carries out what it decides.
+//!
+//! One lock covers deciding, appending to outboxes and queueing for the commit, so that order is
+//! what the shard says it is; no system call is made under it. What must be sent is sent after it
+//! is released, by whoever fed the shard: an I/O task or the committer. Called by `transport`,
+//! `commit` and `load`; calls `link`, `store` and `hooks`.
+
+mod commit;
+mod load;
+mod perform;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use tidings_core::custody::{Cursor, Record};
+use tidings_core::ids::LinkId;
+use tidings_core::session::Transport;
+use tidings_core::shard::{Action, CloseReason, Config, Event, Input, Shard};
+use tidings_core::wire::mobileimsdk::Frame;
+
+use crate::clock::Clock;
+use crate::link::{Encoder, LinkEnd, OutgoingDatagrams, StreamLink};
+use crate::store::Store;
+
+pub(crate) use commit::Committer;
+pub(crate) use load::Loader;
+
+/// Links to flush that the committer serves itself; more are shared out among the I/O workers.
+const FLUSH_INLINE_MAX: usize = 8;
+
+/// What a transport hands on.
+#[derive(Debug)]
+pub(crate) enum Arrival<'a> {
+    /// A frame and its length on the wire.
+    Frame(Frame<'a>, usize),
+    /// Bytes that are none, and why.
+    Unreadable(String),
+    /// A sign of life.
+    Heard,
+}
+
+/// A link as the router knows it.
+#[derive(Debug)]
+struct LinkEntry {
+    link: LinkId,
+    end: LinkEnd,
+}
+
+/// Everything under the one lock.
+#[derive(Debug)]
+struct Guarded {
+    shard: Shard,
+    /// By the low half of the link's number, which the shard uses again.
+    links: Vec<Option<LinkEntry>>,
+    addresses: HashMap<SocketAddr, LinkId>,
+    encoder: Encoder,
+    actions: Vec<Action>,
+}
+
+/// What is left to do when the lock is released.
+#[derive(Debug, Default)]
+struct Todo {
+    flush: Vec<Arc<StreamLink>>,
+    datagrams: OutgoingDatagrams,
+    remember: Vec<Cursor>,
+    load: Vec<load::Job>,
+    tell: Vec<Event>,
+    wake_committer: bool,
+}
+
+/// The router of one server.
+pub(crate) struct Router {
+    guarded: Mutex<Guarded>,
+    store: Arc<dyn Store>,
+    immediate: bool,
+    committer: Committer,
+    loader: Loader,
+    clock: Clock,
+    runtime: tokio::runtime::Handle,
+    datagrams: std::sync::OnceLock<Arc<crate::link::Datagrams>>,
+    stopping: AtomicBool,
+    /// Why the last commit failed, if it did.
+    trouble: Mutex<Option<String>>,
+}
+
+impl std::fmt::Debug for Router {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Router").finish_non_exhaustive()
+    }
+}
+
+impl Router {
+    /// Starts the committer and the loaders. Must be called on a runtime.
+    pub(crate) fn start(
+        config: Config,
+        server_timestamp: bool,
+        store: Arc<dyn Store>,
+    ) -> std::io::Result<Arc<Router>> {
+        let router = Arc::new(Router {
+            guarded: Mutex::new(Guarded {
+                shard: Shard::new(config),
+                links: Vec::new(),
+                addresses: HashMap::new(),
+                encoder: Encoder::new(server_timestamp),
+                actions: Vec::new(),
+            }),
+            immediate: store.is_immediate(),
+            store,
+            committer: Committer::default(),
+            loader: Loader::default(),
+            clock: Clock::start(),
+            runtime: tokio::runtime::Handle::current(),
+            datagrams: std::sync::OnceLock::new(),
+            stopping: AtomicBool::new(false),
+            trouble: Mutex::new(None),
+        });
+        commit::start(&router)?;
+        load::start(&router)?;
+        let ticking = Arc::downgrade(&router);
+        router.runtime.spawn(async move {
+            let mut interval = tokio::time::interval(std::time::Duration::from_millis(100));
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                interval.tick().await;
+                let Some(router) = ticking.upgrade() else {
+                    return;
+                };
+                router.tick();
+            }
+        });
+        Ok(router)
+    }
+
+    /// A connection was accepted.
+    pub(crate) fn open_stream(&self, link: &Arc<StreamLink>, transport: Transport) -> LinkId {
+        let now = self.clock.now();
+        let mut guarded = self.guarded.lock();
+        let id = guarded.shard.open(now, transport);
+        guarded.register(id, LinkEnd::Stream(link.clone()));
+        id
+    }
+
+    /// What arrived on one link, in order. Gathered by the transport, decided here at once.
+    pub(crate) fn arrived(&self, link: LinkId, arrivals: Vec<Arrival<'_>>) {
+        let now = self.clock.now();
+        let mut guarded = self.guarded.lock();
+        let mut todo = Todo::default();
+        let mut actions = std::mem::take(&mut guarded.actions);
+        for arrival in arrivals {
+            let input = match &arrival {
+                Arrival::Unreadable(reason) => Input::Unreadable { link, reason },
+                Arrival::Heard => Input::Heard { link },
+                Arrival::Frame(..) => {
+                    let Arrival::Frame(frame, bytes) = arrival else {
+                        continue;
+                    };
+                    Input::Frame { link, frame, bytes }
+                }
+            };
+            guarded.shard.on(now, input, &mut actions);
+        }
+        self.perform(now, &mut guarded, actions, &mut todo);
+        drop(guarded);
+        self.finish(todo);
+    }
+
+    /// Datagrams that arrived together. An address gets a link with its first LOGIN.
+    pub(crate) fn datagrams(
+        &self,
+        socket: &Arc<crate::link::Datagrams>,
+        arrivals: Vec<(SocketAddr, Frame<'_>, usize)>,
+    ) {
+        let _ = self.datagrams.set(socket.clone());
+        let now = self.clock.now();
+        let mut guarded = self.guarded.lock();
+        let mut todo = Todo::default();
+        let mut actions = std::mem::take(&mut guarded.actions);
+        for (from, frame, bytes) in arrivals {
+            let known = guarded.addresses.get(&from).copied();
+            let link = match known {
+                Some(link) => link,
+                None if frame.kind == tidings_core::wire::code::LOGIN => {
+                    let link = guarded.shard.open(now, Transport::Udp);
+                    guarded.addresses.insert(from, link);
+                    guarded.register(link, LinkEnd::Datagram(from));
+                    link
+                }
+                None => {
+                    if let Some(answer) = tidings_core::shard::answer_to_stranger(&frame) {
+                        let bytes = guarded.encoder.control(&answer, now.wall_ms);
+                        todo.datagrams.push(from, bytes);
+                    }
+                    continue;
+                }
+            };
+            guarded
+                .shard
+                .on(now, Input::Frame { link, frame, bytes }, &mut actions);
+            // A refused login must forget its address before the next datagram from it.
+            actions = self.perform_some(now, &mut guarded, actions, &mut todo);
+        }
+        guarded.actions = actions;
+        drop(guarded);
+        self.finish(todo);
+    }
+
+    /// Any other input.
+    pub(crate) fn feed(&self, input: Input<'_>) {
+        let now = self.clock.now();
+        let mut guarded = self.guarded.lock();
+        let mut todo = Todo::default();
+        let mut actions = std::mem::take(&mut guarded.actions);
+        guarded.shard.on(now, input, &mut actions);
+        self.perform(now, &mut guarded, actions, &mut todo);
+        drop(guarded);
+        self.finish(todo);
+    }
+
+    /// The link is gone; whatever the shard still thinks of it ends.
+    pub(crate) fn closed(&self, link: LinkId) {
+        self.feed(Input::Closed { link });
+        self.guarded.lock().unregister(link);
+    }
+
+    fn tick(&self) {
+        let now = self.clock.now();
+        let mut guarded = self.guarded.lock();
+        if guarded.shard.next_deadline().is_none_or(|at| at > now.mono) {
+            return;
+        }
+        let mut todo = Todo::default();
+        let mut actions = std::mem::take(&mut guarded.actions);
+        guarded.shard.on(now, Input::Tick, &mut actions);
+        self.perform(now, &mut guarded, actions, &mut todo);
+        drop(guarded);
+        self.finish(todo);
+    }
+
+    /// Waits while too much waits for the committer: everybody is read more slowly.
+    pub(crate) async fn room(&self) {
+        while self.committer.is_full() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
+    /// True once the server stops: nothing more is read.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Stops reading, lets what was gathered be committed and answered, and closes every link.
+    pub(crate) async fn stop(&self, until: tokio::time::Instant) {
+        self.stopping.store(true, Ordering::Release);
+        let pause = std::time::Duration::from_millis(5);
+        for link in self.streams() {
+            link.pause(true);
+        }
+        while !self.committer.is_idle() && tokio::time::Instant::now() < until {
+            tokio::time::sleep(pause).await;
+        }
+        let links = self.streams();
+        for link in &links {
+            link.close(1001, "the server stops");
+            link.flush();
+        }
+        while links.iter().any(|l| !l.has_ended()) && tokio::time::Instant::now() < until {
+            tokio::time::sleep(pause).await;
+        }
+        for link in &links {
+            link.abort();
+        }
+        self.committer.stop();
+        self.loader.stop();
+    }
+
+    fn streams(&self) -> Vec<Arc<StreamLink>> {
+        let guarded = self.guarded.lock();
+        let ends = guarded.links.iter().flatten().map(|entry| &entry.end);
+        ends.filter_map(|end| match end {
+            LinkEnd::Stream(link) => Some(link.clone()),
+            LinkEnd::Datagram(_) => None,
+        })
+        .collect()
+    }
+
+    /// The wall clock, milliseconds since 1970 UTC.
+    pub(crate) fn wall_ms(&self) -> i64 {
+        self.clock.now().wall_ms
+    }
+
+    /// Why the store does not take messages, if it does not.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
+    }
+
+    /// The store that this router commits to.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+}
+
+impl Guarded {
+    fn register(&mut self, link: LinkId, end: LinkEnd) {
+        let at = slot(link);
+        if self.links.len() <= at {
+            self.links.resize_with(at + 1, || None);
+        }
+        self.links[at] = Some(LinkEntry { link, end });
+    }
+
+    fn unregister(&mut self, link: LinkId) {
+        let at = slot(link);
+        if self
+            .links
+            .get(at)
+            .is_some_and(|e| e.as_ref().is_some_and(|e| e.link == link))
+        {
+            self.links[at] = None;
+        }
+    }
+
+    fn end(&self, link: LinkId) -> Option<&LinkEnd> {
+        let entry = self.links.get(slot(link))?.as_ref()?;
+        (entry.link == link).then_some(&entry.end)
+    }
+}
+
+fn slot(link: LinkId) -> usize {
+    (link.0 & 0xffff_ffff) as usize
+}
+
+/// Close code and text for WebSocket; MobileIMSDK's server says 1000 "Bye" to everything.
+fn close_words(reason: CloseReason) -> (u16, &'static str) {
+    match reason {
+        CloseReason::Store => (1011, "the store does not answer"),
+        CloseReason::TooManyHeld => (1008, "too many frames before the login was decided"),
+        _ => (1000, "Bye"),
+    }
+}
+
+/// A record and about how many bytes it holds.
+fn weight(record: &Record) -> usize {
+    match record {
+        Record::Message(draft) => draft.body.len() + draft.id.len() + 128,
+        Record::Login(_) => 256,
+    }
+}

@@ -1,0 +1,292 @@
+//! Carrying out a shard's actions.
+
+use std::sync::Arc;
+
+use tidings_core::custody::Verdict;
+use tidings_core::ids::LinkId;
+use tidings_core::shard::{Action, CloseReason, Event, Input};
+use tidings_core::time::Now;
+
+use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, load};
+use crate::link::{LinkEnd, StreamLink};
+
+impl Router {
+    /// Carries out `actions` under the lock, together with everything that follows from them at
+    /// once; leaves the emptied list with the shard for the next time.
+    pub(super) fn perform(
+        &self,
+        now: Now,
+        guarded: &mut Guarded,
+        actions: Vec<Action>,
+        todo: &mut Todo,
+    ) {
+        guarded.actions = self.perform_some(now, guarded, actions, todo);
+    }
+
+    /// The same; returns the emptied list.
+    pub(super) fn perform_some(
+        &self,
+        now: Now,
+        guarded: &mut Guarded,
+        mut actions: Vec<Action>,
+        todo: &mut Todo,
+    ) -> Vec<Action> {
+        let mut records = Vec::new();
+        loop {
+            let mut follow = Vec::new();
+            for action in actions.drain(..) {
+                match action {
+                    Action::Commit(record) if self.immediate => records.push(record),
+                    Action::Commit(record) => todo.wake_committer |= self.committer.push(record),
+                    // Accounts and tokens have their own room, which does not exist yet: whoever
+                    // can reach an open server is who he says he is.
+                    Action::Verify { link, .. } => {
+                        guarded
+                            .shard
+                            .on(now, Input::Verified { link, code: 0 }, &mut follow);
+                    }
+                    Action::Load {
+                        link,
+                        wants,
+                        messages_max,
+                    } => {
+                        match self
+                            .store
+                            .load_recent(&wants, messages_max, load::BYTES_MAX)
+                        {
+                            Some(loaded) => {
+                                let loaded = Some(loaded);
+                                let input = Input::Loaded {
+                                    link,
+                                    wants,
+                                    loaded,
+                                };
+                                guarded.shard.on(now, input, &mut follow);
+                            }
+                            None => todo.load.push(load::Job::Load {
+                                link,
+                                wants,
+                                messages_max,
+                            }),
+                        }
+                    }
+                    Action::ReadBacklog { link, user, device } => {
+                        todo.load.push(load::Job::Backlog { link, user, device });
+                    }
+                    Action::Remember(cursor) => todo.remember.push(cursor),
+                    Action::Tell(event) => todo.tell.push(event),
+                    other => guarded.emit(now, other, todo),
+                }
+            }
+            if !records.is_empty() {
+                self.commit_at_once(now, guarded, &mut records, &mut follow);
+            }
+            if follow.is_empty() {
+                return actions;
+            }
+            actions = follow;
+        }
+    }
+
+    /// A store without a disk answers in line.
+    fn commit_at_once(
+        &self,
+        now: Now,
+        guarded: &mut Guarded,
+        records: &mut Vec<tidings_core::custody::Record>,
+        follow: &mut Vec<Action>,
+    ) {
+        let mut verdicts: Vec<Verdict> = Vec::with_capacity(records.len());
+        let count = records.len();
+        match self.store.commit(records, &mut verdicts) {
+            Ok(()) => {
+                for verdict in verdicts {
+                    guarded.shard.on(now, Input::Verdict(verdict), follow);
+                }
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                let input = Input::CommitFailed {
+                    count,
+                    reason: &reason,
+                };
+                guarded.shard.on(now, input, follow);
+            }
+        }
+        records.clear();
+    }
+
+    /// The verdicts on a batch, from the committer.
+    pub(super) fn verdicts(&self, verdicts: Vec<Verdict>) {
+        let now = self.clock.now();
+        let mut guarded = self.guarded.lock();
+        let mut todo = Todo::default();
+        let mut actions = std::mem::take(&mut guarded.actions);
+        for verdict in verdicts {
+            guarded.shard.on(now, Input::Verdict(verdict), &mut actions);
+        }
+        self.perform(now, &mut guarded, actions, &mut todo);
+        drop(guarded);
+        self.finish(todo);
+    }
+
+    /// What is done after the lock is released.
+    pub(super) fn finish(&self, mut todo: Todo) {
+        if todo.wake_committer {
+            self.committer.wake();
+        }
+        if !todo.remember.is_empty() {
+            self.store.acknowledge(&mut todo.remember);
+        }
+        for job in todo.load.drain(..) {
+            self.loader.push(job);
+        }
+        if !todo.datagrams.is_empty()
+            && let Some(socket) = self.datagrams.get()
+        {
+            socket.send(&todo.datagrams);
+        }
+        self.flush(todo.flush);
+        for event in todo.tell {
+            tell(&event);
+        }
+    }
+
+    /// Few links: at once. Many: shared out, or this thread would be the ceiling for all.
+    fn flush(&self, mut links: Vec<Arc<StreamLink>>) {
+        if links.len() <= FLUSH_INLINE_MAX || tokio::runtime::Handle::try_current().is_ok() {
+            links.iter().for_each(StreamLink::flush);
+            return;
+        }
+        let workers = self.runtime.metrics().num_workers().max(1);
+        let share = links.len().div_ceil(workers);
+        while !links.is_empty() {
+            let part = links.split_off(links.len().saturating_sub(share));
+            self.runtime
+                .spawn(async move { part.iter().for_each(StreamLink::flush) });
+        }
+    }
+}
+
+impl Guarded {
+    /// Everything that ends in an outbox.
+    fn emit(&mut self, now: Now, action: Action, todo: &mut Todo) {
+        match action {
+            Action::Send { link, frame } => {
+                let Some(end) = self.end(link).cloned() else {
+                    return;
+                };
+                put(&end, self.encoder.control(&frame, now.wall_ms), todo);
+            }
+            Action::Acknowledge {
+                link,
+                id,
+                from,
+                to,
+                seq,
+                time_ms,
+                extended,
+            } => {
+                let Some(end) = self.end(link).cloned() else {
+                    return;
+                };
+                let at = (seq, time_ms);
+                put(
+                    &end,
+                    self.encoder.acknowledgement(&id, &from, &to, at, extended),
+                    todo,
+                );
+            }
+            Action::Deliver {
+                link,
+                message,
+                extended,
+                again,
+            } => {
+                let Some(end) = self.end(link).cloned() else {
+                    return;
+                };
+                if let LinkEnd::Stream(stream) = &end {
+                    let droppable = message.seq == 0;
+                    if (droppable && stream.is_full()) || (again && stream.has_unsent()) {
+                        return;
+                    }
+                }
+                put(&end, self.encoder.message(&message, extended), todo);
+            }
+            Action::Close { link, reason } => self.close(link, reason, todo),
+            Action::Pause { link } => self.pause(link, true),
+            Action::Resume { link } => self.pause(link, false),
+            _ => {}
+        }
+    }
+
+    fn pause(&self, link: LinkId, paused: bool) {
+        if let Some(LinkEnd::Stream(stream)) = self.end(link) {
+            stream.pause(paused);
+        }
+    }
+
+    fn close(&mut self, link: LinkId, reason: CloseReason, todo: &mut Todo) {
+        let Some(end) = self.end(link).cloned() else {
+            return;
+        };
+        self.unregister(link);
+        match end {
+            LinkEnd::Stream(stream) => {
+                tracing::debug!(link = link.0, ?reason, "link closed");
+                let (code, text) = close_words(reason);
+                stream.close(code, text);
+                todo.flush.push(stream);
+            }
+            LinkEnd::Datagram(address) => {
+                self.addresses.remove(&address);
+            }
+        }
+    }
+}
+
+/// Appends a frame to where a link leads.
+fn put(end: &LinkEnd, frame: &[u8], todo: &mut Todo) {
+    match end {
+        LinkEnd::Stream(stream) => {
+            if stream.push(frame) {
+                todo.flush.push(stream.clone());
+            }
+        }
+        LinkEnd::Datagram(address) => todo.datagrams.push(*address, frame),
+    }
+}
+
+/// One line in the log for what an operator may ask about.
+fn tell(event: &Event) {
+    match event {
+        Event::LoggedIn {
+            user,
+            device,
+            link,
+            transport,
+        } => {
+            tracing::debug!(%user, %device, link = link.0, ?transport, "logged in");
+        }
+        Event::LoggedOut {
+            user,
+            link,
+            kick_code,
+        } => {
+            tracing::debug!(%user, link = link.0, kick_code, "logged out");
+        }
+        Event::NotDeliverableNow(message) => {
+            tracing::trace!(id = %message.id, to = %message.to, "receiver is not online");
+        }
+        Event::Received { message, user } => {
+            tracing::trace!(id = %message.id, %user, "received");
+        }
+        Event::Lost { message, user } => {
+            tracing::info!(id = %message.id, %user, "not acknowledged in this login");
+        }
+        Event::SetAside { message, user } => {
+            tracing::warn!(id = %message.id, %user, "set aside: never acknowledged");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Decides what becomes of a batch: the verdict per record, the rows to write, and what memory
+//! takes over once they are durable. Shared by the stores that number messages in this process.
+//!
+//! Changes nothing: if the write fails the plan is dropped, and nothing has happened.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tidings_core::custody::{Cursor, Draft, LoginRecord, Record, Refusal, Verdict};
+use tidings_core::ids::{Address, ConversationId, DeviceId, Name, SERVER, conversation_key};
+use tidings_core::message::{Message, MessageRef};
+
+use super::StoreError;
+use super::chain::Head;
+use super::people::User;
+use super::tail::{NewRow, Numbered, Tail, same_key};
+
+/// What a store knows below the tail. Called while the tail is locked, hence the tail as argument.
+pub(crate) trait Below {
+    /// The stored message with the key of this draft, if it is older than the tail.
+    fn find(&self, hash: u64, draft: &Draft) -> Result<Option<MessageRef>, StoreError>;
+    /// The head of a conversation that the tail does not know.
+    fn head(&self, key: &str) -> Result<Option<Head>, StoreError>;
+    /// A user who has logged in before.
+    fn user(&self, name: &str) -> Result<Option<User>, StoreError>;
+    /// Whether somebody is a member; `None` if there is no such group.
+    fn member(&self, group: &str, name: &str) -> Result<Option<bool>, StoreError>;
+    /// Number and head of each conversation and group of a user, the tail's included.
+    fn heads_of(&self, user: &str, tail: &Tail) -> Result<Vec<(u64, u64)>, StoreError>;
+}
+
+/// The outcome of a batch, to be written and then published.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) rows: Vec<NewRow>,
+    /// The changed heads, by conversation.
+    pub(crate) heads: Numbered<u64, (Name, Head)>,
+    pub(crate) users: BTreeMap<Name, User>,
+    /// Where further devices start.
+    pub(crate) cursors: Vec<Cursor>,
+    /// Devices that made room.
+    pub(crate) forgotten: Vec<DeviceId>,
+    /// The number that the next new device gets.
+    pub(crate) next_device: u64,
+}
+
+struct Planner<'a, B: Below> {
+    tail: &'a Tail,
+    below: &'a B,
+    plan: Plan,
+    /// Rows of this batch by the hash of their key; a list, since hashes can meet.
+    keys: Numbered<u64, Vec<usize>>,
+    /// Conversations that this batch touched, by key.
+    touched: HashMap<Name, u64>,
+}
+
+/// Decides a batch.
+pub(crate) fn plan<B: Below>(
+    batch: &[Record],
+    tail: &Tail,
+    below: &B,
+    next_device: u64,
+) -> Result<Plan, StoreError> {
+    let mut planner = Planner {
+        tail,
+        below,
+        plan: Plan {
+            next_device,
+            ..Plan::default()
+        },
+        keys: Numbered::default(),
+        touched: HashMap::new(),
+    };
+    planner.plan.verdicts.reserve(batch.len());
+    for record in batch {
+        let verdict = match record {
+            Record::Message(draft) => planner.message(draft)?,
+            Record::Login(login) => planner.login(login)?,
+        };
+        planner.plan.verdicts.push(verdict);
+    }
+    Ok(planner.plan)
+}
+
+impl<B: Below> Planner<'_, B> {
+    fn message(&mut self, draft: &Draft) -> Result<Verdict, StoreError> {
+        let hash = self.tail.hash(&draft.from, &draft.to, &draft.id);
+        // Before membership: what was acknowledged once is acknowledged again, whoever left since.
+        if let Some(stored) = self.find(hash, draft)? {
+            return Ok(repeat(&stored, draft));
+        }
+        if draft.to.starts_with('#') && &*draft.from != SERVER {
+            match self.below.member(&draft.to, &draft.from)? {
+                None => return Ok(Verdict::Refused(Refusal::NoGroup)),
+                Some(false) => return Ok(Verdict::Refused(Refusal::NotMember)),
+                Some(true) => {}
+            }
+        } else if draft.to.starts_with('#') && self.below.member(&draft.to, SERVER)?.is_none() {
+            return Ok(Verdict::Refused(Refusal::NoGroup));
+        }
+        let position = self.tail.last() + 1 + self.plan.rows.len() as u64;
+        let conversation = self.conversation(draft, position)?;
+        let Some((_, head)) = self.plan.heads.get_mut(&conversation) else {
+            return Err(StoreError::Unavailable("a head went missing".into()));
+        };
+        let pointers = head.push(position);
+        let message: MessageRef = Arc::new(Message {
+            conversation: ConversationId(conversation),
+            seq: pointers.seq,
+            position,
+            time_ms: draft.time_ms,
+            from: Name::clone(&draft.from),
+            to: Name::clone(&draft.to),
+            id: Name::clone(&draft.id),
+            typeu: draft.typeu,
+            body: draft.body.clone(),
+        });
+        self.keys
+            .entry(hash)
+            .or_default()
+            .push(self.plan.rows.len());
+        self.plan.rows.push(NewRow {
+            message: Arc::clone(&message),
+            prev: pointers.prev,
+            jump: pointers.jump,
+            hash,
+        });
+        Ok(Verdict::New(message))
+    }
+
+    fn find(&self, hash: u64, draft: &Draft) -> Result<Option<MessageRef>, StoreError> {
+        for at in self.keys.get(&hash).into_iter().flatten() {
+            let message = &self.plan.rows[*at].message;
+            if same_key(message, draft) {
+                return Ok(Some(Arc::clone(message)));
+            }
+        }
+        match self.tail.find(hash, draft) {
+            Some(message) => Ok(Some(Arc::clone(message))),
+            None => self.below.find(hash, draft),
+        }
+    }
+
+    /// The number of the draft's conversation, with its head staged. A new conversation has the
+    /// number of its first position.
+    fn conversation(&mut self, draft: &Draft, position: u64) -> Result<u64, StoreError> {
+        let to = Address::parse(&draft.to).unwrap_or(Address::User(&draft.to));
+        let key = conversation_key(&draft.from, to);
+        if let Some(conversation) = self.touched.get(key.as_str()) {
+            return Ok(*conversation);
+        }
+        let (key, head) = match self.tail.entry_by_key(&key) {
+            Some(entry) => (Name::clone(&entry.key), entry.head.clone()),
+            None => {
+                let head = self.below.head(&key)?;
+                (key.into(), head.unwrap_or_else(|| Head::empty(position)))
+            }
+        };
+        let conversation = head.conversation;
+        self.touched.insert(Name::clone(&key), conversation);
+        self.plan.heads.insert(conversation, (key, head));
+        Ok(conversation)
+    }
+
+    fn login(&mut self, record: &LoginRecord) -> Result<Verdict, StoreError> {
+        let mut user = match self.plan.users.get(&record.user) {
+            Some(user) => user.clone(),
+            None => self.below.user(&record.user)?.unwrap_or_default(),
+        };
+        let done = user.login(record, self.plan.next_device);
+        if done.grant.device.0 == self.plan.next_device {
+            self.plan.next_device += 1;
+        }
+        if done.starts_at_heads {
+            self.start_at_heads(&record.user, done.grant.device)?;
+        }
+        if let Some(device) = done.forgotten {
+            self.plan.cursors.retain(|cursor| cursor.device != device);
+            self.plan.forgotten.push(device);
+        }
+        if done.changed {
+            self.plan.users.insert(Name::clone(&record.user), user);
+        }
+        Ok(Verdict::Login(done.grant))
+    }
+
+    fn start_at_heads(&mut self, user: &str, device: DeviceId) -> Result<(), StoreError> {
+        let mut heads: BTreeMap<u64, u64> =
+            self.below.heads_of(user, self.tail)?.into_iter().collect();
+        // What this batch stored before the login came before it.
+        for (conversation, (key, head)) in &self.plan.heads {
+            let pair = key.split_once('\n');
+            let his = pair.is_some_and(|(low, high)| low == user || high == user);
+            if his || heads.contains_key(conversation) {
+                heads.insert(*conversation, head.seq());
+            } else if pair.is_none() && self.below.member(key, user)? == Some(true) {
+                heads.insert(*conversation, head.seq());
+            }
+        }
+        let cursors = heads.into_iter().map(|(conversation, acked)| Cursor {
+            device,
+            conversation: ConversationId(conversation),
+            acked,
+            sparse: Vec::new(),
+            unanswered: Vec::new(),
+        });
+        self.plan.cursors.extend(cursors);
+        Ok(())
+    }
+}
+
+/// What a sender is told about a message that is stored already.
+fn repeat(stored: &Message, draft: &Draft) -> Verdict {
+    if stored.typeu == draft.typeu && stored.body == draft.body {
+        Verdict::Duplicate {
+            seq: stored.seq,
+            time_ms: stored.time_ms,
+        }
+    } else {
+        Verdict::Conflict
+    }
+}
