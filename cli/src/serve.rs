@@ -86,24 +86,12 @@ impl ServeArgs {
     }
 }
 
-/// Runs the command.
-pub(crate) fn run(args: &ServeArgs) -> ExitCode {
+/// Runs the command until a signal ends the server.
+pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     if args.print_config {
-        return match std::io::stdout().write_all(Settings::default_file().as_bytes()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        };
+        std::io::stdout().write_all(Settings::default_file().as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
     }
-    match start(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("tidings: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn start(args: &ServeArgs) -> anyhow::Result<()> {
     let settings = args.settings()?;
     log_to_stderr(&settings);
     raise_open_files();
@@ -111,7 +99,8 @@ fn start(args: &ServeArgs) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("no threads for the server")?
-        .block_on(serve(settings))
+        .block_on(serve(settings))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// From start to the signal that ends it.
