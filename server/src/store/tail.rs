@@ -185,11 +185,6 @@ impl Tail {
         self.by_user.get(user).into_iter().flatten().copied()
     }
 
-    /// Every conversation that the tail knows, in no particular order.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.conversations.values()
-    }
-
     /// Makes a conversation known, with nothing of it in the tail.
     pub(crate) fn know(&mut self, key: &Name, head: Head) {
         let conversation = head.conversation;

@@ -159,7 +159,9 @@ impl Inner {
         let failed = |error| self.paths.log_error(error);
         self.signal.grown.store(0, Ordering::Relaxed);
         let (pages, _) = copy_back(&connection, "PASSIVE").map_err(failed)?;
-        if pages as u64 * files::PAGE_BYTES <= self.options.wal_bytes_max {
+        // Negative if another checkpoint is under way.
+        let pages = u64::try_from(pages).unwrap_or(0);
+        if pages * files::PAGE_BYTES <= self.options.wal_bytes_max {
             return Ok(());
         }
         let _commits_wait = self.writer.lock();

@@ -237,6 +237,13 @@ impl Writer {
         self.memberships = 0;
     }
 
+    #[cfg(test)]
+    pub(super) fn with_connection(&self, with: impl FnOnce(&Connection)) {
+        if let Some(connection) = &self.connection {
+            with(connection);
+        }
+    }
+
     fn cursors_are_due(&self, waiting: usize) -> bool {
         waiting > 0
             && (waiting >= CURSORS_WAITING_MAX || self.cursors_written.elapsed() >= CURSORS_EVERY)
