@@ -246,9 +246,14 @@ impl Router {
         self.finish(todo);
     }
 
+    /// True if so much waits for the committer that nothing more should be read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.committer.is_full()
+    }
+
     /// Waits while too much waits for the committer: everybody is read more slowly.
     pub(crate) async fn room(&self) {
-        while self.committer.is_full() {
+        while self.is_full() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }
