@@ -12,7 +12,9 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Clock {
-        Clock { start: Instant::now() }
+        Clock {
+            start: Instant::now(),
+        }
     }
 
     /// Both readings. Taken once per batch of inputs.
@@ -20,7 +22,12 @@ impl Clock {
         let ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         // Zero stands for "never" in the machines.
         let mono = Time(ms.saturating_add(1));
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono, wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX) }
+        let wall = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Now {
+            mono,
+            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
+        }
     }
 }

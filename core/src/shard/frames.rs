@@ -331,8 +331,10 @@ pub(super) fn measure(
 /// nobody is flooded in our name (DESIGN §4).
 #[must_use]
 pub fn answer_to_stranger(frame: &Frame<'_>) -> Option<Box<Frame<'static>>> {
-    let demands_login =
-        matches!(frame.kind, code::KEEPALIVE | code::COMMON_DATA | code::RECEIVED);
+    let demands_login = matches!(
+        frame.kind,
+        code::KEEPALIVE | code::COMMON_DATA | code::RECEIVED
+    );
     let data = mobileimsdk::login::encode_error(code::NOT_LOGGED_IN, "log in first");
     demands_login.then(|| control(code::ERROR, ids::UNSET, Some(data)))
 }

@@ -51,7 +51,11 @@ impl Datagrams {
     /// Must be called on a runtime.
     pub(crate) fn new(socket: UdpSocket) -> Arc<Datagrams> {
         let runtime = Handle::current();
-        Arc::new(Datagrams { socket, runtime, waiting: Mutex::new(Waiting::default()) })
+        Arc::new(Datagrams {
+            socket,
+            runtime,
+            waiting: Mutex::new(Waiting::default()),
+        })
     }
 
     pub(crate) fn socket(&self) -> &UdpSocket {
@@ -66,7 +70,9 @@ impl Datagrams {
         if !waiting.busy {
             drop(waiting);
             loop {
-                let Some((to, length)) = parts.as_slice().first() else { return };
+                let Some((to, length)) = parts.as_slice().first() else {
+                    return;
+                };
                 match self.socket.try_send_to(&rest[..*length], *to) {
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                     // Anything else concerns this address alone; it will time out.

@@ -21,7 +21,10 @@ pub(crate) struct Encoder {
 
 impl Encoder {
     pub(crate) fn new(server_timestamp: bool) -> Encoder {
-        Encoder { server_timestamp, ..Encoder::default() }
+        Encoder {
+            server_timestamp,
+            ..Encoder::default()
+        }
     }
 
     fn sm(&self, time_ms: i64) -> i64 {
@@ -33,7 +36,10 @@ impl Encoder {
         self.last = None;
         self.scratch.clear();
         if self.server_timestamp && frame.kind != code::ECHO_ANSWER {
-            let stamped = Frame { sm: now_ms, ..frame.clone() };
+            let stamped = Frame {
+                sm: now_ms,
+                ..frame.clone()
+            };
             mobileimsdk::encode(&stamped, &mut self.scratch);
         } else {
             mobileimsdk::encode(frame, &mut self.scratch);
@@ -71,7 +77,10 @@ impl Encoder {
 
     /// A message; with QoS if it is stored.
     pub(crate) fn message(&mut self, message: &MessageRef, extended: bool) -> &[u8] {
-        let same = self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, message));
+        let same = self
+            .last
+            .as_ref()
+            .is_some_and(|last| Arc::ptr_eq(last, message));
         if same && self.last_extended == extended {
             return &self.scratch;
         }
@@ -91,12 +100,7 @@ impl Encoder {
             ..Frame::default()
         };
         if extended && stored {
-            mobileimsdk::encode_extended(
-                &frame,
-                message.seq,
-                message.time_ms,
-                &mut self.scratch,
-            );
+            mobileimsdk::encode_extended(&frame, message.seq, message.time_ms, &mut self.scratch);
         } else {
             mobileimsdk::encode(&frame, &mut self.scratch);
         }

@@ -22,5 +22,5 @@ pub(crate) enum LinkEnd {
     /// A TCP or WebSocket connection.
     Stream(Arc<StreamLink>),
     /// An address behind the UDP socket.
-    Datagram(Arc<Datagrams>, SocketAddr),
+    Datagram(SocketAddr),
 }

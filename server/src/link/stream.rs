@@ -80,7 +80,13 @@ impl StreamLink {
     pub(crate) fn new(stream: TcpStream, framing: Framing) -> Arc<StreamLink> {
         let outbox = Mutex::new(Outbox::default());
         let runtime = Handle::current();
-        Arc::new(StreamLink { stream, framing, runtime, outbox, dirty: AtomicBool::new(false) })
+        Arc::new(StreamLink {
+            stream,
+            framing,
+            runtime,
+            outbox,
+            dirty: AtomicBool::new(false),
+        })
     }
 
     /// Appends a frame. Returns true if the caller must see to it that `flush` is called.
@@ -149,6 +155,23 @@ impl StreamLink {
         }
         outbox.closing = true;
         outbox.wake_reader();
+    }
+
+    /// Ends the link without a close frame: before a WebSocket is open.
+    pub(crate) fn close_raw(&self) {
+        let mut outbox = self.outbox.lock();
+        outbox.closing = true;
+        outbox.wake_reader();
+    }
+
+    /// Answers the other side's close frame.
+    pub(crate) fn close_with(self: &Arc<Self>, code: Option<u16>) {
+        let mut outbox = self.outbox.lock();
+        if !outbox.closing {
+            websocket::encode_close(code, "", None, &mut outbox.bytes);
+            outbox.closing = true;
+            outbox.wake_reader();
+        }
     }
 
     /// Sends what waits, as far as the socket takes it. Never blocks.
@@ -226,7 +249,11 @@ impl StreamLink {
             if outbox.closing {
                 return Poll::Ready(Next::Linger);
             }
-            if !outbox.reader.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
+            if !outbox
+                .reader
+                .as_ref()
+                .is_some_and(|w| w.will_wake(cx.waker()))
+            {
                 outbox.reader = Some(cx.waker().clone());
             }
             if outbox.paused || outbox.is_full() {
@@ -246,7 +273,7 @@ impl StreamLink {
     pub(crate) async fn linger(self: &Arc<Self>) {
         self.flush();
         let wait = async {
-            let mut sink = [0u8; 1024];
+            let mut sink = vec![0u8; 4096];
             loop {
                 if self.stream.readable().await.is_err() {
                     return;

@@ -4,6 +4,7 @@
 //! batch before was being synced. No timer waits for company.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -18,8 +19,11 @@ const BATCH_RECORDS_MAX: usize = 4096;
 /// After so long without work the store writes its cursors and lets its indexes follow.
 const IDLE: Duration = Duration::from_millis(500);
 /// Times that a batch is repeated when the store does not answer, and the wait before each.
-const REPEATS: [Duration; 3] =
-    [Duration::from_millis(10), Duration::from_millis(100), Duration::from_millis(500)];
+const REPEATS: [Duration; 3] = [
+    Duration::from_millis(10),
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+];
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -38,6 +42,8 @@ struct Queue {
 pub(crate) struct Committer {
     queue: Mutex<Queue>,
     wake: Condvar,
+    /// A copy of the queue's bytes, for everybody who reads: asked before each read.
+    bytes: AtomicUsize,
 }
 
 impl Committer {
@@ -45,6 +51,7 @@ impl Committer {
     pub(super) fn push(&self, record: Record) -> bool {
         let mut queue = self.queue.lock();
         queue.bytes += weight(&record);
+        self.bytes.store(queue.bytes, Ordering::Relaxed);
         queue.records.push(record);
         queue.sleeping
     }
@@ -61,7 +68,7 @@ impl Committer {
 
     /// True if so much waits that nothing more should be read.
     pub(crate) fn is_full(&self) -> bool {
-        self.queue.lock().bytes > tidings_core::limits::COMMIT_QUEUE_BYTES_MAX
+        self.bytes.load(Ordering::Relaxed) > tidings_core::limits::COMMIT_QUEUE_BYTES_MAX
     }
 
     /// Ends the thread once the queue is empty, and waits for it.
@@ -98,6 +105,7 @@ impl Committer {
         let rest = queue.records.split_off(count);
         let batch = std::mem::replace(&mut queue.records, rest);
         queue.bytes = queue.records.iter().map(weight).sum();
+        self.bytes.store(queue.bytes, Ordering::Relaxed);
         Some(batch)
     }
 }
@@ -105,16 +113,18 @@ impl Committer {
 /// Starts the committer's thread; it ends when the router stops.
 pub(super) fn start(router: &Arc<Router>) -> std::io::Result<()> {
     let router = router.clone();
-    std::thread::Builder::new().name("committer".into()).spawn(move || {
-        while let Some(batch) = router.committer.next(&*router.store) {
-            router.commit(&batch);
-        }
-        if let Err(error) = router.store.flush() {
-            tracing::error!(%error, "the store could not write its cursors");
-        }
-        router.committer.queue.lock().stopped = true;
-        router.committer.wake.notify_all();
-    })?;
+    std::thread::Builder::new()
+        .name("committer".into())
+        .spawn(move || {
+            while let Some(batch) = router.committer.next(&*router.store) {
+                router.commit(&batch);
+            }
+            if let Err(error) = router.store.flush() {
+                tracing::error!(%error, "the store could not write its cursors");
+            }
+            router.committer.queue.lock().stopped = true;
+            router.committer.wake.notify_all();
+        })?;
     Ok(())
 }
 
@@ -126,7 +136,10 @@ impl Router {
         loop {
             verdicts.clear();
             match self.store.commit(batch, &mut verdicts) {
-                Ok(()) => return self.verdicts(verdicts),
+                Ok(()) => {
+                    *self.trouble.lock() = None;
+                    return self.verdicts(verdicts);
+                }
                 Err(error) => {
                     let passing = matches!(error, StoreError::Unavailable(_));
                     match repeats.next() {
@@ -140,6 +153,11 @@ impl Router {
 
     fn refuse(&self, count: usize, error: &StoreError) {
         tracing::error!(%error, count, "messages refused: they could not be stored");
-        self.feed(Input::CommitFailed { count, reason: &error.to_string() });
+        let reason = error.to_string();
+        self.feed(Input::CommitFailed {
+            count,
+            reason: &reason,
+        });
+        *self.trouble.lock() = Some(reason);
     }
 }

@@ -19,8 +19,16 @@ const LOADERS: usize = 2;
 /// Something to be read for a link.
 #[derive(Debug)]
 pub(super) enum Job {
-    Backlog { link: LinkId, user: Name, device: DeviceId },
-    Load { link: LinkId, wants: Vec<Want>, messages_max: usize },
+    Backlog {
+        link: LinkId,
+        user: Name,
+        device: DeviceId,
+    },
+    Load {
+        link: LinkId,
+        wants: Vec<Want>,
+        messages_max: usize,
+    },
 }
 
 /// The queue before the loaders. Bounded by the sessions: each has one job at most.
@@ -59,11 +67,13 @@ impl Loader {
 pub(super) fn start(router: &Arc<Router>) -> std::io::Result<()> {
     for _ in 0..LOADERS {
         let router = router.clone();
-        std::thread::Builder::new().name("loader".into()).spawn(move || {
-            while let Some(job) = router.loader.next() {
-                router.load(job);
-            }
-        })?;
+        std::thread::Builder::new()
+            .name("loader".into())
+            .spawn(move || {
+                while let Some(job) = router.loader.next() {
+                    router.load(job);
+                }
+            })?;
     }
     Ok(())
 }
@@ -75,14 +85,24 @@ impl Router {
                 let backlog = logged(self.store.backlog(&user, device));
                 self.feed(Input::Backlog { link, backlog });
             }
-            Job::Load { link, wants, messages_max } => {
+            Job::Load {
+                link,
+                wants,
+                messages_max,
+            } => {
                 let loaded = logged(self.store.load(&wants, messages_max, BYTES_MAX));
-                self.feed(Input::Loaded { link, wants, loaded });
+                self.feed(Input::Loaded {
+                    link,
+                    wants,
+                    loaded,
+                });
             }
         }
     }
 }
 
 fn logged<T>(result: Result<T, crate::store::StoreError>) -> Option<T> {
-    result.map_err(|error| tracing::error!(%error, "the store could not be read")).ok()
+    result
+        .map_err(|error| tracing::error!(%error, "the store could not be read"))
+        .ok()
 }

@@ -11,8 +11,8 @@ mod perform;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tidings_core::custody::{Cursor, Record};
@@ -21,6 +21,7 @@ use tidings_core::session::Transport;
 use tidings_core::shard::{Action, CloseReason, Config, Event, Input, Shard};
 use tidings_core::wire::mobileimsdk::Frame;
 
+use crate::auth::Door;
 use crate::clock::Clock;
 use crate::link::{Encoder, LinkEnd, OutgoingDatagrams, StreamLink};
 use crate::store::Store;
@@ -61,20 +62,23 @@ struct Guarded {
 }
 
 /// What is left to do when the lock is released.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Todo {
     flush: Vec<Arc<StreamLink>>,
     datagrams: OutgoingDatagrams,
     remember: Vec<Cursor>,
-    verify: Vec<(LinkId, tidings_core::ids::Name, String, Option<String>)>,
     load: Vec<load::Job>,
+    verify: Vec<(LinkId, crate::auth::Answer)>,
     tell: Vec<Event>,
     wake_committer: bool,
 }
 
 /// The router of one server.
 pub(crate) struct Router {
+    /// Itself, for the tasks that it starts.
+    me: Weak<Router>,
     guarded: Mutex<Guarded>,
+    door: Door,
     store: Arc<dyn Store>,
     immediate: bool,
     committer: Committer,
@@ -83,6 +87,8 @@ pub(crate) struct Router {
     runtime: tokio::runtime::Handle,
     datagrams: std::sync::OnceLock<Arc<crate::link::Datagrams>>,
     stopping: AtomicBool,
+    /// Why the last commit failed, if it did.
+    trouble: Mutex<Option<String>>,
 }
 
 impl std::fmt::Debug for Router {
@@ -98,7 +104,9 @@ impl Router {
         server_timestamp: bool,
         store: Arc<dyn Store>,
     ) -> std::io::Result<Arc<Router>> {
-        let router = Arc::new(Router {
+        let router = Arc::new_cyclic(|me| Router {
+            me: me.clone(),
+            door: Door,
             guarded: Mutex::new(Guarded {
                 shard: Shard::new(config),
                 links: Vec::new(),
@@ -114,6 +122,7 @@ impl Router {
             runtime: tokio::runtime::Handle::current(),
             datagrams: std::sync::OnceLock::new(),
             stopping: AtomicBool::new(false),
+            trouble: Mutex::new(None),
         });
         commit::start(&router)?;
         load::start(&router)?;
@@ -123,7 +132,9 @@ impl Router {
             interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 interval.tick().await;
-                let Some(router) = ticking.upgrade() else { return };
+                let Some(router) = ticking.upgrade() else {
+                    return;
+                };
                 router.tick();
             }
         });
@@ -150,7 +161,9 @@ impl Router {
                 Arrival::Unreadable(reason) => Input::Unreadable { link, reason },
                 Arrival::Heard => Input::Heard { link },
                 Arrival::Frame(..) => {
-                    let Arrival::Frame(frame, bytes) = arrival else { continue };
+                    let Arrival::Frame(frame, bytes) = arrival else {
+                        continue;
+                    };
                     Input::Frame { link, frame, bytes }
                 }
             };
@@ -174,12 +187,15 @@ impl Router {
         let mut actions = std::mem::take(&mut guarded.actions);
         for (from, frame, bytes) in arrivals {
             let known = guarded.addresses.get(&from).copied();
+            if known.is_some_and(|link| guarded.shard.is_saturated(link)) {
+                continue; // a datagram cannot be read later; its sender sends it again
+            }
             let link = match known {
                 Some(link) => link,
                 None if frame.kind == tidings_core::wire::code::LOGIN => {
                     let link = guarded.shard.open(now, Transport::Udp);
                     guarded.addresses.insert(from, link);
-                    guarded.register(link, LinkEnd::Datagram(socket.clone(), from));
+                    guarded.register(link, LinkEnd::Datagram(from));
                     link
                 }
                 None => {
@@ -190,7 +206,9 @@ impl Router {
                     continue;
                 }
             };
-            guarded.shard.on(now, Input::Frame { link, frame, bytes }, &mut actions);
+            guarded
+                .shard
+                .on(now, Input::Frame { link, frame, bytes }, &mut actions);
             // A refused login must forget its address before the next datagram from it.
             actions = self.perform_some(now, &mut guarded, actions, &mut todo);
         }
@@ -231,6 +249,18 @@ impl Router {
         self.finish(todo);
     }
 
+    /// True if so much waits for the committer that nothing more should be read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.committer.is_full()
+    }
+
+    /// Waits while too much waits for the committer: everybody is read more slowly.
+    pub(crate) async fn room(&self) {
+        while self.is_full() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
     /// True once the server stops: nothing more is read.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
@@ -266,9 +296,19 @@ impl Router {
         let ends = guarded.links.iter().flatten().map(|entry| &entry.end);
         ends.filter_map(|end| match end {
             LinkEnd::Stream(link) => Some(link.clone()),
-            LinkEnd::Datagram(..) => None,
+            LinkEnd::Datagram(_) => None,
         })
         .collect()
+    }
+
+    /// The wall clock, milliseconds since 1970 UTC.
+    pub(crate) fn wall_ms(&self) -> i64 {
+        self.clock.now().wall_ms
+    }
+
+    /// Why the store does not take messages, if it does not.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
     }
 
     /// The store that this router commits to.
@@ -288,7 +328,11 @@ impl Guarded {
 
     fn unregister(&mut self, link: LinkId) {
         let at = slot(link);
-        if self.links.get(at).is_some_and(|e| e.as_ref().is_some_and(|e| e.link == link)) {
+        if self
+            .links
+            .get(at)
+            .is_some_and(|e| e.as_ref().is_some_and(|e| e.link == link))
+        {
             self.links[at] = None;
         }
     }

@@ -8,6 +8,7 @@ use tidings_core::shard::{Action, CloseReason, Event, Input};
 use tidings_core::time::Now;
 
 use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, load};
+use crate::auth::{Credentials, Decision};
 use crate::link::{LinkEnd, StreamLink};
 
 impl Router {
@@ -38,19 +39,41 @@ impl Router {
                 match action {
                     Action::Commit(record) if self.immediate => records.push(record),
                     Action::Commit(record) => todo.wake_committer |= self.committer.push(record),
-                    // Accounts and tokens have their own room, which does not exist yet: whoever
-                    // can reach an open server is who he says he is.
-                    Action::Verify { link, .. } => {
-                        guarded.shard.on(now, Input::Verified { link, code: 0 }, &mut follow);
-                    }
-                    Action::Load { link, wants, messages_max } => {
-                        match self.store.load_recent(&wants, messages_max, load::BYTES_MAX) {
+                    Action::Verify {
+                        link,
+                        user,
+                        token,
+                        extra,
+                    } => match self.door.verify(Credentials { user, token, extra }) {
+                        Decision::Now(code) => {
+                            let input = Input::Verified { link, code };
+                            guarded.shard.on(now, input, &mut follow);
+                        }
+                        Decision::Later(answer) => todo.verify.push((link, answer)),
+                    },
+                    Action::Load {
+                        link,
+                        wants,
+                        messages_max,
+                    } => {
+                        match self
+                            .store
+                            .load_recent(&wants, messages_max, load::BYTES_MAX)
+                        {
                             Some(loaded) => {
                                 let loaded = Some(loaded);
-                                let input = Input::Loaded { link, wants, loaded };
+                                let input = Input::Loaded {
+                                    link,
+                                    wants,
+                                    loaded,
+                                };
                                 guarded.shard.on(now, input, &mut follow);
                             }
-                            None => todo.load.push(load::Job::Load { link, wants, messages_max }),
+                            None => todo.load.push(load::Job::Load {
+                                link,
+                                wants,
+                                messages_max,
+                            }),
                         }
                     }
                     Action::ReadBacklog { link, user, device } => {
@@ -89,7 +112,10 @@ impl Router {
             }
             Err(error) => {
                 let reason = error.to_string();
-                let input = Input::CommitFailed { count, reason: &reason };
+                let input = Input::CommitFailed {
+                    count,
+                    reason: &reason,
+                };
                 guarded.shard.on(now, input, follow);
             }
         }
@@ -118,6 +144,15 @@ impl Router {
         if !todo.remember.is_empty() {
             self.store.acknowledge(&mut todo.remember);
         }
+        for (link, answer) in todo.verify.drain(..) {
+            let Some(router) = self.me.upgrade() else {
+                continue;
+            };
+            self.runtime.spawn(async move {
+                let code = answer.await;
+                router.feed(Input::Verified { link, code });
+            });
+        }
         for job in todo.load.drain(..) {
             self.loader.push(job);
         }
@@ -132,18 +167,25 @@ impl Router {
         }
     }
 
-    /// Few links: at once. Many: shared out, or this thread would be the ceiling for all.
+    /// Few links: at once. Many: shared out among the I/O workers, or the committer would be the
+    /// ceiling for everybody; a thread that is one of them keeps a share.
     fn flush(&self, mut links: Vec<Arc<StreamLink>>) {
-        if links.len() <= FLUSH_INLINE_MAX || tokio::runtime::Handle::try_current().is_ok() {
-            links.iter().for_each(StreamLink::flush);
-            return;
+        if links.len() > FLUSH_INLINE_MAX {
+            let share = links
+                .len()
+                .div_ceil(self.runtime.metrics().num_workers().max(1));
+            let keep = if tokio::runtime::Handle::try_current().is_ok() {
+                share
+            } else {
+                0
+            };
+            while links.len() > keep {
+                let part = links.split_off(links.len().saturating_sub(share).max(keep));
+                self.runtime
+                    .spawn(async move { part.iter().for_each(StreamLink::flush) });
+            }
         }
-        let workers = self.runtime.metrics().num_workers().max(1);
-        let share = links.len().div_ceil(workers);
-        while !links.is_empty() {
-            let part = links.split_off(links.len().saturating_sub(share));
-            self.runtime.spawn(async move { part.iter().for_each(StreamLink::flush) });
-        }
+        links.iter().for_each(StreamLink::flush);
     }
 }
 
@@ -152,16 +194,39 @@ impl Guarded {
     fn emit(&mut self, now: Now, action: Action, todo: &mut Todo) {
         match action {
             Action::Send { link, frame } => {
-                let Some(end) = self.end(link).cloned() else { return };
+                let Some(end) = self.end(link).cloned() else {
+                    return;
+                };
                 put(&end, self.encoder.control(&frame, now.wall_ms), todo);
             }
-            Action::Acknowledge { link, id, from, to, seq, time_ms, extended } => {
-                let Some(end) = self.end(link).cloned() else { return };
+            Action::Acknowledge {
+                link,
+                id,
+                from,
+                to,
+                seq,
+                time_ms,
+                extended,
+            } => {
+                let Some(end) = self.end(link).cloned() else {
+                    return;
+                };
                 let at = (seq, time_ms);
-                put(&end, self.encoder.acknowledgement(&id, &from, &to, at, extended), todo);
+                put(
+                    &end,
+                    self.encoder.acknowledgement(&id, &from, &to, at, extended),
+                    todo,
+                );
             }
-            Action::Deliver { link, message, extended, again } => {
-                let Some(end) = self.end(link).cloned() else { return };
+            Action::Deliver {
+                link,
+                message,
+                extended,
+                again,
+            } => {
+                let Some(end) = self.end(link).cloned() else {
+                    return;
+                };
                 if let LinkEnd::Stream(stream) = &end {
                     let droppable = message.seq == 0;
                     if (droppable && stream.is_full()) || (again && stream.has_unsent()) {
@@ -184,7 +249,9 @@ impl Guarded {
     }
 
     fn close(&mut self, link: LinkId, reason: CloseReason, todo: &mut Todo) {
-        let Some(end) = self.end(link).cloned() else { return };
+        let Some(end) = self.end(link).cloned() else {
+            return;
+        };
         self.unregister(link);
         match end {
             LinkEnd::Stream(stream) => {
@@ -193,7 +260,7 @@ impl Guarded {
                 stream.close(code, text);
                 todo.flush.push(stream);
             }
-            LinkEnd::Datagram(_, address) => {
+            LinkEnd::Datagram(address) => {
                 self.addresses.remove(&address);
             }
         }
@@ -208,17 +275,26 @@ fn put(end: &LinkEnd, frame: &[u8], todo: &mut Todo) {
                 todo.flush.push(stream.clone());
             }
         }
-        LinkEnd::Datagram(_, address) => todo.datagrams.push(*address, frame),
+        LinkEnd::Datagram(address) => todo.datagrams.push(*address, frame),
     }
 }
 
 /// One line in the log for what an operator may ask about.
 fn tell(event: &Event) {
     match event {
-        Event::LoggedIn { user, device, link, transport } => {
+        Event::LoggedIn {
+            user,
+            device,
+            link,
+            transport,
+        } => {
             tracing::debug!(%user, %device, link = link.0, ?transport, "logged in");
         }
-        Event::LoggedOut { user, link, kick_code } => {
+        Event::LoggedOut {
+            user,
+            link,
+            kick_code,
+        } => {
             tracing::debug!(%user, link = link.0, kick_code, "logged out");
         }
         Event::NotDeliverableNow(message) => {

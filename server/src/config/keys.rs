@@ -1,0 +1,473 @@
+//! The table of keys: the one place that knows which settings exist.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use tidings_core::limits;
+use tidings_core::shard::SecondLogin;
+
+use super::{
+    Auth, AuthMode, ConfigError, Delivery, Listen, Log, LogFormat, Origin, SessionSettings,
+    Settings,
+};
+use crate::store::Durability;
+
+/// Which TOML value a key takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Number,
+    Flag,
+    /// A table of arrays of strings.
+    Groups,
+}
+
+/// One setting.
+pub(super) struct Key {
+    /// Section and name: `listen.tcp`.
+    pub(super) path: &'static str,
+    pub(super) kind: Kind,
+    /// The default, as it stands in a TOML file.
+    default: &'static str,
+    /// What can be given, for errors and for the file's comments.
+    pub(super) allowed: &'static str,
+    /// What it does, for the file's comments.
+    doc: &'static str,
+    /// The option of `tidings serve`, if it has one.
+    option: Option<&'static str>,
+    /// Sets it from text; `None` if the text is not allowed.
+    set: fn(&mut Settings, &str) -> Option<()>,
+}
+
+const ADDRESS: &str =
+    "an address with a port, as \"127.0.0.1:8901\" (port 0: any free one), or \"off\"";
+
+/// In the order of `config/default.toml`: what has no section comes first, because TOML wants that.
+static KEYS: [Key; 18] = [
+    Key {
+        path: "data",
+        kind: Kind::Text,
+        default: "\"tidings-data\"",
+        allowed: "the path of a directory",
+        doc: "Where messages, logins and cursors are kept. Created if it is not there; one process \
+              at a time.",
+        option: Some("--data DIR"),
+        set: |s, v| set(&mut s.data, (!v.is_empty()).then(|| PathBuf::from(v))),
+    },
+    Key {
+        path: "shutdown_ms",
+        kind: Kind::Number,
+        default: "10000",
+        allowed: "milliseconds, 0 to 600000",
+        doc: "How long a graceful stop may take before the rest is cut off.",
+        option: Some("--shutdown-ms N"),
+        set: |s, v| set(&mut s.shutdown_ms, number(v, 0, 600_000)),
+    },
+    Key {
+        path: "listen.tcp",
+        kind: Kind::Text,
+        default: "\"127.0.0.1:8901\"",
+        allowed: ADDRESS,
+        doc: "MobileIMSDK frames with a length prefix.",
+        option: Some("--tcp ADDR|off"),
+        set: |s, v| set(&mut s.listen.tcp, address(v)),
+    },
+    Key {
+        path: "listen.udp",
+        kind: Kind::Text,
+        default: "\"127.0.0.1:7901\"",
+        allowed: ADDRESS,
+        doc: "MobileIMSDK frames, one a datagram.",
+        option: Some("--udp ADDR|off"),
+        set: |s, v| set(&mut s.listen.udp, address(v)),
+    },
+    Key {
+        path: "listen.ws",
+        kind: Kind::Text,
+        default: "\"127.0.0.1:3000\"",
+        allowed: ADDRESS,
+        doc: "MobileIMSDK frames over WebSocket, at the path /websocket.",
+        option: Some("--ws ADDR|off"),
+        set: |s, v| set(&mut s.listen.ws, address(v)),
+    },
+    Key {
+        path: "listen.http",
+        kind: Kind::Text,
+        default: "\"127.0.0.1:8080\"",
+        allowed: ADDRESS,
+        doc: "/healthz and /readyz.",
+        option: Some("--http ADDR|off"),
+        set: |s, v| set(&mut s.listen.http, address(v)),
+    },
+    Key {
+        path: "delivery.durability",
+        kind: Kind::Text,
+        default: "\"disk\"",
+        allowed: "\"disk\", \"os\" or \"memory\"",
+        doc: "What an acknowledgement means: disk survives a power cut; os survives a killed \
+              process, not a power cut; memory is lost at exit.",
+        option: Some("--durability disk|os|memory"),
+        set: |s, v| set(&mut s.delivery.durability, v.parse().ok()),
+    },
+    Key {
+        path: "delivery.server_timestamp",
+        kind: Kind::Flag,
+        default: "true",
+        allowed: "true or false",
+        doc: "Frames carry the server's time in `sm` (messages: their time of custody); -1 otherwise.",
+        option: None,
+        set: |s, v| set(&mut s.delivery.server_timestamp, v.parse().ok()),
+    },
+    Key {
+        path: "delivery.udp_window",
+        kind: Kind::Number,
+        default: "1",
+        allowed: "1 to 64",
+        doc: "Messages of one conversation in flight to one UDP client. 1 keeps them in order on a \
+              network that reorders; more is faster.",
+        option: None,
+        set: |s, v| {
+            set(
+                &mut s.delivery.udp_window,
+                number(v, 1, limits::WINDOW_MESSAGES_MAX),
+            )
+        },
+    },
+    Key {
+        path: "delivery.frame_bytes_max",
+        kind: Kind::Number,
+        default: "6144",
+        allowed: "bytes, 1024 to 65536",
+        doc: "Longest frame that leaves; a message that needs more is refused to its sender. \
+              Published MobileIMSDK clients accept 6144 over TCP: raise it only with your own.",
+        option: None,
+        set: |s, v| {
+            let max = limits::WEBSOCKET_MESSAGE_BYTES_MAX;
+            set(&mut s.delivery.frame_bytes_max, number(v, 1024, max))
+        },
+    },
+    Key {
+        path: "delivery.retention_days",
+        kind: Kind::Number,
+        default: "0",
+        allowed: "days, 7 to 36500, or 0 to keep everything",
+        doc: "Messages older than this are removed, but none that a device seen in the last 90 \
+              days has not acknowledged.",
+        option: None,
+        set: |s, v| {
+            let days = number(v, 0, 36_500).filter(|days| *days == 0 || *days >= 7);
+            set(&mut s.delivery.retention_days, days)
+        },
+    },
+    Key {
+        path: "session.sense",
+        kind: Kind::Text,
+        default: "\"learned\"",
+        allowed: "\"learned\", \"3S\", \"5S\", \"10S\", \"15S\", \"30S\", \"60S\" or \"120S\"",
+        doc: "After how long a silent session ends: learned from each client's own heartbeat, or \
+              the fixed sense mode that all clients share.",
+        option: None,
+        set: |s, v| {
+            let sense = match v {
+                "learned" => Some(None),
+                mode => mode.parse().ok().map(Some),
+            };
+            set(&mut s.session.sense, sense)
+        },
+    },
+    Key {
+        path: "session.second_login",
+        kind: Kind::Text,
+        default: "\"replace\"",
+        allowed: "\"replace\", \"coexist\" or \"refuse\"",
+        doc: "What a second login of the same user and device class meets: it kicks the first one \
+              out, both stay if they are different devices, or it is refused.",
+        option: None,
+        set: |s, v| {
+            let policy = match v {
+                "replace" => Some(SecondLogin::Replace),
+                "coexist" => Some(SecondLogin::Coexist),
+                "refuse" => Some(SecondLogin::Refuse),
+                _ => None,
+            };
+            set(&mut s.session.second_login, policy)
+        },
+    },
+    Key {
+        path: "auth.mode",
+        kind: Kind::Text,
+        default: "\"open\"",
+        allowed: "\"open\"",
+        doc: "How logins are verified. open: anybody is who he says he is.",
+        option: None,
+        set: |s, v| set(&mut s.auth.mode, (v == "open").then_some(AuthMode::Open)),
+    },
+    Key {
+        path: "auth.allow_open_on_public",
+        kind: Kind::Flag,
+        default: "false",
+        allowed: "true or false",
+        doc: "Permits auth.mode = \"open\" on addresses that other machines reach.",
+        option: None,
+        set: |s, v| set(&mut s.auth.allow_open_on_public, v.parse().ok()),
+    },
+    Key {
+        path: "log.level",
+        kind: Kind::Text,
+        default: "\"info\"",
+        allowed: "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+        doc: "The least serious level that is logged to standard error.",
+        option: Some("--log-level L"),
+        set: |s, v| {
+            let levels = ["off", "error", "warn", "info", "debug", "trace"];
+            set(&mut s.log.level, levels.contains(&v).then(|| v.to_owned()))
+        },
+    },
+    Key {
+        path: "log.format",
+        kind: Kind::Text,
+        default: "\"human\"",
+        allowed: "\"human\" or \"json\"",
+        doc: "Lines for people, or one JSON object a line.",
+        option: Some("--log-format F"),
+        set: |s, v| {
+            let format = match v {
+                "human" => Some(LogFormat::Human),
+                "json" => Some(LogFormat::Json),
+                _ => None,
+            };
+            set(&mut s.log.format, format)
+        },
+    },
+    Key {
+        path: "groups",
+        kind: Kind::Groups,
+        default: "",
+        allowed: "arrays of user ids by group name, as crew = [\"alice\", \"bob\"]; in the \
+                  environment crew=alice,bob;all=carl",
+        doc: "Fixed groups: name = [members]. Members send to `#name`.",
+        option: None,
+        set: |s, v| set(&mut s.groups, groups(v)),
+    },
+];
+
+/// Stores a value that was understood.
+fn set<T>(place: &mut T, value: Option<T>) -> Option<()> {
+    *place = value?;
+    Some(())
+}
+
+fn number<T: std::str::FromStr + PartialOrd>(text: &str, min: T, max: T) -> Option<T> {
+    let value: T = text.parse().ok()?;
+    (value >= min && value <= max).then_some(value)
+}
+
+#[allow(clippy::option_option)] // understood or not; on or off
+fn address(text: &str) -> Option<Option<SocketAddr>> {
+    if text == "off" {
+        return Some(None);
+    }
+    match text.strip_prefix("localhost:") {
+        Some(port) => {
+            let port = port.parse().ok()?;
+            Some(Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
+        }
+        None => text.parse().ok().map(Some),
+    }
+}
+
+/// The environment's form: `crew=alice,bob;all=carl`.
+fn groups(text: &str) -> Option<BTreeMap<String, Vec<String>>> {
+    let mut groups = BTreeMap::new();
+    for item in text.split(';').map(str::trim).filter(|i| !i.is_empty()) {
+        let (name, members) = item.split_once('=')?;
+        let members = members.split(',').map(|m| m.trim().to_owned()).collect();
+        groups.insert(name.trim().to_owned(), members);
+    }
+    Some(groups)
+}
+
+impl Key {
+    /// Sets the key from text.
+    pub(super) fn put(
+        &self,
+        settings: &mut Settings,
+        value: &str,
+        origin: Origin,
+    ) -> Result<(), ConfigError> {
+        match (self.set)(settings, value) {
+            Some(()) => Ok(()),
+            None => Err(self.refuse(format!("\"{value}\""), origin)),
+        }
+    }
+
+    /// An error for a value that this key does not take.
+    pub(super) fn refuse(&self, value: String, origin: Origin) -> ConfigError {
+        ConfigError::BadValue {
+            key: self.path.to_owned(),
+            value,
+            allowed: self.allowed.to_owned(),
+            origin,
+        }
+    }
+
+    fn variable(&self) -> String {
+        format!("TIDINGS_{}", self.path.replace('.', "_").to_uppercase())
+    }
+
+    fn section(&self) -> &'static str {
+        match (self.path.split_once('.'), self.kind) {
+            (Some((section, _)), _) => section,
+            (None, Kind::Groups) => self.path,
+            (None, _) => "",
+        }
+    }
+}
+
+pub(super) fn by_path(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+pub(super) fn by_variable(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.variable() == name)
+}
+
+/// All keys, for an error.
+pub(super) fn paths() -> String {
+    join(KEYS.iter())
+}
+
+/// The keys of a section, for an error; all of them if there is no such section.
+pub(super) fn paths_in(section: &str) -> String {
+    let inside: Vec<_> = KEYS.iter().filter(|k| k.section() == section).collect();
+    if section.is_empty() || inside.is_empty() {
+        return paths();
+    }
+    join(inside.into_iter())
+}
+
+fn join<'k>(keys: impl Iterator<Item = &'k Key>) -> String {
+    keys.map(|key| key.path).collect::<Vec<_>>().join(", ")
+}
+
+/// Checks one value of one key, for a command line that wants to say what is wrong before anything
+/// else happens.
+///
+/// # Errors
+/// What is allowed, in words; also for a key that does not exist.
+pub fn check(path: &str, value: &str) -> Result<(), String> {
+    let key = by_path(path).ok_or_else(|| format!("there is no key {path}"))?;
+    match (key.set)(&mut defaults(), value) {
+        Some(()) => Ok(()),
+        None => Err(format!("allowed is {}", key.allowed)),
+    }
+}
+
+/// Every key at its default.
+pub(super) fn defaults() -> Settings {
+    let mut settings = Settings {
+        data: PathBuf::new(),
+        listen: Listen {
+            tcp: None,
+            udp: None,
+            ws: None,
+            http: None,
+        },
+        delivery: Delivery {
+            durability: Durability::Disk,
+            server_timestamp: true,
+            udp_window: 1,
+            frame_bytes_max: limits::FRAME_BYTES_MAX,
+            retention_days: 0,
+        },
+        session: SessionSettings {
+            sense: None,
+            second_login: SecondLogin::Replace,
+        },
+        auth: Auth {
+            mode: AuthMode::Open,
+            allow_open_on_public: false,
+        },
+        groups: BTreeMap::new(),
+        shutdown_ms: 0,
+        log: Log {
+            level: String::new(),
+            format: LogFormat::Human,
+        },
+        echo: false,
+    };
+    for key in &KEYS {
+        let value = key.default.trim_matches('"');
+        (key.set)(&mut settings, value).expect("invariant: the table's defaults are allowed");
+    }
+    settings
+}
+
+/// What stands above each section of the file.
+const SECTIONS: [(&str, &str); 6] = [
+    ("listen", "Where clients connect."),
+    ("delivery", "How messages are kept and sent."),
+    (
+        "session",
+        "How long sessions last and what a second login meets.",
+    ),
+    ("auth", "Who may log in."),
+    ("log", "What is logged to standard error."),
+    ("groups", ""),
+];
+
+pub(super) fn default_file() -> String {
+    let mut file = String::from(
+        "# Every setting of `tidings serve`, at its default. Generated from the server's table of keys:\n\
+         #   tidings serve --print-config\n\
+         #\n\
+         # A later layer wins: defaults, this file (--config F), environment, command line. An unknown\n\
+         # key or a bad value is an error that names it.\n",
+    );
+    let mut section = "";
+    for key in &KEYS {
+        if key.section() != section {
+            section = key.section();
+            let doc = SECTIONS.iter().find(|(name, _)| *name == section);
+            let _ = writeln!(file, "\n[{section}]");
+            if let Some((_, doc)) = doc.filter(|(_, doc)| !doc.is_empty()) {
+                let _ = writeln!(file, "# {doc}");
+            }
+        }
+        let _ = writeln!(file);
+        comment(&mut file, key.doc);
+        comment(&mut file, &format!("Allowed: {}.", key.allowed));
+        let option = key.option.map(|o| format!("; command line: {o}"));
+        comment(
+            &mut file,
+            &format!(
+                "Environment: {}{}",
+                key.variable(),
+                option.unwrap_or_default()
+            ),
+        );
+        if key.kind == Kind::Groups {
+            let _ = writeln!(file, "# crew = [\"alice\", \"bob\"]");
+        } else {
+            let name = key.path.rsplit('.').next().unwrap_or(key.path);
+            let _ = writeln!(file, "{name} = {}", key.default);
+        }
+    }
+    file
+}
+
+/// Wraps a sentence into comment lines.
+fn comment(file: &mut String, text: &str) {
+    let mut line = String::from("#");
+    for word in text.split_whitespace() {
+        if line.len() + 1 + word.len() > 100 {
+            let _ = writeln!(file, "{line}");
+            line = String::from("#");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    let _ = writeln!(file, "{line}");
+}

@@ -1,0 +1,261 @@
+//! Configuration: from defaults, a file, the environment and the command line to one validated
+//! [`Settings`].
+//!
+//! What lives here: the table of keys (`keys`), from which the file's reader, the environment's
+//! names and `config/default.toml` are made; the TOML reader (`file`); errors that name the key, the
+//! value, what is allowed and where it was said (`error`). What does not: deciding anything with a
+//! setting. Called by `tidings serve` and by applications that embed the server.
+
+mod error;
+mod file;
+mod keys;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use tidings_core::ids::{self, Address};
+use tidings_core::limits;
+use tidings_core::session::Sense;
+use tidings_core::shard::SecondLogin;
+
+use crate::store::Durability;
+
+pub use error::{ConfigError, Origin};
+pub use keys::check;
+
+/// Everything that an operator can set. Made by [`Settings::load`], or from the default by an
+/// application, which then calls [`Settings::validate`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Where messages, logins and cursors are kept. Created if it is not there.
+    pub data: PathBuf,
+    /// Where clients connect.
+    pub listen: Listen,
+    /// How messages are kept and sent.
+    pub delivery: Delivery,
+    /// How long sessions last and what a second login meets.
+    pub session: SessionSettings,
+    /// Who may log in.
+    pub auth: Auth,
+    /// Fixed groups, by name without the `#`; made to have exactly these members at start.
+    pub groups: BTreeMap<String, Vec<String>>,
+    /// How long a graceful stop may take.
+    pub shutdown_ms: u64,
+    /// What is logged to standard error, and how. Of no concern to the library.
+    pub log: Log,
+    /// Adds the WebSocket path `/echo`, for conformance suites. Only by a hidden option.
+    pub echo: bool,
+}
+
+/// Where clients connect; `None` is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// Length-prefixed frames.
+    pub tcp: Option<SocketAddr>,
+    /// Datagrams.
+    pub udp: Option<SocketAddr>,
+    /// WebSocket, at `/websocket`.
+    pub ws: Option<SocketAddr>,
+    /// `/healthz` and `/readyz`.
+    pub http: Option<SocketAddr>,
+}
+
+/// How messages are kept and sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    /// What an acknowledgement means.
+    pub durability: Durability,
+    /// `sm` on outgoing frames is the time of custody; −1 otherwise.
+    pub server_timestamp: bool,
+    /// Messages of one conversation in flight to one UDP client.
+    pub udp_window: usize,
+    /// Longest frame that leaves, in bytes; a message that needs more is refused to its sender.
+    pub frame_bytes_max: usize,
+    /// Messages older than this are removed once acknowledged everywhere; 0 keeps them for ever.
+    pub retention_days: u32,
+}
+
+/// How long sessions last and what a second login meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionSettings {
+    /// Heartbeat class of all clients; `None` learns each session's rhythm.
+    pub sense: Option<Sense>,
+    /// What a second login of the same user and class meets.
+    pub second_login: SecondLogin,
+}
+
+/// Who may log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Auth {
+    /// How logins are verified.
+    pub mode: AuthMode,
+    /// Permits [`AuthMode::Open`] on addresses that other machines reach.
+    pub allow_open_on_public: bool,
+}
+
+/// How logins are verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AuthMode {
+    /// Anybody is who he says he is; any token will do.
+    #[default]
+    Open,
+}
+
+/// What is logged to standard error, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// The least serious level that is logged: off, error, warn, info, debug or trace.
+    pub level: String,
+    /// For people or for programs.
+    pub format: LogFormat,
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Settings {
+    /// Every key at the default of the table of keys, nothing else.
+    fn default() -> Settings {
+        keys::defaults()
+    }
+}
+
+/// A value from the command line.
+#[derive(Debug, Clone)]
+pub struct Given<'a> {
+    /// The key that it sets: `listen.tcp`.
+    pub key: &'a str,
+    /// How the option is called: `--tcp`.
+    pub name: &'a str,
+    /// What was given.
+    pub value: &'a str,
+}
+
+/// Environment variables of other commands, and of `serve` where they are no settings. Not errors.
+const FOREIGN_VARIABLES: [&str; 10] = [
+    "TIDINGS_CONFIG",
+    "TIDINGS_COUNT",
+    "TIDINGS_FILE",
+    "TIDINGS_JSON",
+    "TIDINGS_SERVER",
+    "TIDINGS_TIMEOUT",
+    "TIDINGS_TO",
+    "TIDINGS_TOKEN",
+    "TIDINGS_TYPEU",
+    "TIDINGS_USER",
+];
+
+impl Settings {
+    /// Defaults, then the file, then the environment, then the command line: the last word counts.
+    ///
+    /// `environment` is the process's; only variables that start with `TIDINGS_` are looked at.
+    ///
+    /// # Errors
+    /// The first value that is wrong, a key that does not exist, or settings that do not go
+    /// together. The text is for the operator and says what to do.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        command_line: &[Given<'_>],
+    ) -> Result<Settings, ConfigError> {
+        let mut settings = Settings::default();
+        if let Some(path) = file {
+            file::read(path, &mut settings)?;
+        }
+        // Sorted, so that of several mistakes always the same one is told.
+        let ours = |(name, _): &(String, String)| name.starts_with("TIDINGS_");
+        let environment: BTreeMap<_, _> = environment.into_iter().filter(ours).collect();
+        for (name, value) in environment {
+            if FOREIGN_VARIABLES.contains(&&*name) {
+                continue;
+            }
+            let Some(key) = keys::by_variable(&name) else {
+                return Err(ConfigError::UnknownVariable { name });
+            };
+            key.put(&mut settings, &value, Origin::Environment { name })?;
+        }
+        for option in command_line {
+            let name = option.name.to_owned();
+            let origin = Origin::CommandLine { name };
+            let Some(key) = keys::by_path(option.key) else {
+                return Err(ConfigError::UnknownKey {
+                    key: option.key.to_owned(),
+                    origin,
+                    known: keys::paths(),
+                });
+            };
+            key.put(&mut settings, option.value, origin)?;
+        }
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// Checks what no single key can tell.
+    ///
+    /// # Errors
+    /// If open logins would be offered to other machines, nothing listens, or a group is not one.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let listen = &self.listen;
+        let listeners = [
+            ("listen.tcp", listen.tcp),
+            ("listen.udp", listen.udp),
+            ("listen.ws", listen.ws),
+            ("listen.http", listen.http),
+        ];
+        if listeners[..3].iter().all(|(_, address)| address.is_none()) {
+            return Err(ConfigError::NothingListens);
+        }
+        if self.auth.mode == AuthMode::Open && !self.auth.allow_open_on_public {
+            for (key, address) in listeners {
+                if let Some(address) = address.filter(|a| !is_loopback(a.ip())) {
+                    return Err(ConfigError::OpenOnPublic { key, address });
+                }
+            }
+        }
+        for (group, members) in &self.groups {
+            check_group(group, members).map_err(|problem| ConfigError::Group {
+                group: group.clone(),
+                problem,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The commented file with every key at its default, as `config/default.toml` holds it.
+    #[must_use]
+    pub fn default_file() -> String {
+        keys::default_file()
+    }
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+fn check_group(group: &str, members: &[String]) -> Result<(), String> {
+    if group.starts_with('#') {
+        return Err("is written without the `#` here".to_owned());
+    }
+    Address::parse(&format!("#{group}")).map_err(|error| format!("{error}"))?;
+    if members.is_empty() {
+        return Err("has no members".to_owned());
+    }
+    if members.len() > limits::GROUP_MEMBERS_MAX {
+        let (count, max) = (members.len(), limits::GROUP_MEMBERS_MAX);
+        return Err(format!("has {count} members; at most {max} are allowed"));
+    }
+    for member in members {
+        ids::check_user(member).map_err(|error| format!("has a member `{member}` that {error}"))?;
+    }
+    Ok(())
+}

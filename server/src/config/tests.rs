@@ -1,0 +1,305 @@
+use std::path::Path;
+
+use super::*;
+
+fn from_file(text: &str) -> Result<Settings, ConfigError> {
+    let mut settings = Settings::default();
+    file::apply(Path::new("t.toml"), text, &mut settings)?;
+    settings.validate()?;
+    Ok(settings)
+}
+
+fn load(environment: &[(&str, &str)], given: &[Given<'_>]) -> Result<Settings, ConfigError> {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Settings::load(None, environment.iter().map(own), given)
+}
+
+/// The text of the error that a file gives.
+fn complaint(text: &str) -> String {
+    from_file(text).unwrap_err().to_string()
+}
+
+#[test]
+fn the_committed_file_is_the_generated_one() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/default.toml");
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        committed == Settings::default_file(),
+        "config/default.toml is out of date: \
+         cargo run -p tidings -- serve --print-config > config/default.toml"
+    );
+}
+
+#[test]
+fn the_default_file_says_what_is_so_anyway() {
+    assert_eq!(
+        from_file(&Settings::default_file()).unwrap(),
+        Settings::default()
+    );
+    assert_eq!(from_file("").unwrap(), Settings::default());
+}
+
+#[test]
+fn the_defaults_are_the_documented_ones() {
+    let settings = Settings::default();
+    let port = |address: Option<SocketAddr>| address.map(|a| (a.ip().is_loopback(), a.port()));
+    assert_eq!(port(settings.listen.tcp), Some((true, 8901)));
+    assert_eq!(port(settings.listen.udp), Some((true, 7901)));
+    assert_eq!(port(settings.listen.ws), Some((true, 3000)));
+    assert_eq!(port(settings.listen.http), Some((true, 8080)));
+    assert_eq!(settings.data, Path::new("tidings-data"));
+    assert_eq!(settings.delivery.durability, Durability::Disk);
+    assert!(settings.delivery.server_timestamp);
+    assert_eq!(settings.delivery.udp_window, 1);
+    assert_eq!(settings.delivery.frame_bytes_max, limits::FRAME_BYTES_MAX);
+    assert_eq!(settings.session.second_login, SecondLogin::Replace);
+    assert_eq!(settings.session.sense, None);
+    assert_eq!(settings.shutdown_ms, 10_000);
+    assert!(!settings.echo);
+    settings.validate().unwrap();
+}
+
+#[test]
+fn every_key_can_be_set_in_a_file() {
+    let settings = from_file(
+        r#"
+        data = "/var/lib/tidings"
+        shutdown_ms = 5
+        [listen]
+        tcp = "off"
+        udp = "[::1]:0"
+        ws = "localhost:81"
+        http = "127.1.2.3:80"
+        [delivery]
+        durability = "os"
+        server_timestamp = false
+        udp_window = 64
+        frame_bytes_max = 65_536
+        retention_days = 7
+        [session]
+        sense = "15S"
+        second_login = "coexist"
+        [auth]
+        mode = "open"
+        allow_open_on_public = true
+        [log]
+        level = "debug"
+        format = "json"
+        [groups]
+        crew = ["alice", "bob"]
+        "#,
+    )
+    .unwrap();
+    assert_eq!(settings.data, Path::new("/var/lib/tidings"));
+    assert_eq!(settings.shutdown_ms, 5);
+    assert_eq!(settings.listen.tcp, None);
+    assert_eq!(settings.listen.udp, "[::1]:0".parse().ok());
+    assert_eq!(settings.listen.ws, "127.0.0.1:81".parse().ok());
+    assert_eq!(settings.delivery.durability, Durability::Os);
+    assert!(!settings.delivery.server_timestamp);
+    assert_eq!(settings.delivery.udp_window, 64);
+    assert_eq!(settings.delivery.frame_bytes_max, 65_536);
+    assert_eq!(settings.delivery.retention_days, 7);
+    assert_eq!(settings.session.sense, "15S".parse().ok());
+    assert_eq!(settings.session.second_login, SecondLogin::Coexist);
+    assert!(settings.auth.allow_open_on_public);
+    assert_eq!(settings.log.format, LogFormat::Json);
+    assert_eq!(settings.groups["crew"], ["alice", "bob"]);
+}
+
+#[test]
+fn the_last_word_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.toml");
+    std::fs::write(
+        &path,
+        "shutdown_ms = 1\n[delivery]\nudp_window = 2\nretention_days = 30",
+    )
+    .unwrap();
+    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let environment = [
+        ("TIDINGS_DELIVERY_UDP_WINDOW", "3"),
+        ("TIDINGS_SHUTDOWN_MS", "4"),
+    ]
+    .map(own);
+    let given = [Given {
+        key: "shutdown_ms",
+        name: "--shutdown-ms",
+        value: "5",
+    }];
+    let settings = Settings::load(Some(&path), environment, &given).unwrap();
+    assert_eq!(settings.delivery.retention_days, 30);
+    assert_eq!(settings.delivery.udp_window, 3);
+    assert_eq!(settings.shutdown_ms, 5);
+}
+
+#[test]
+fn unknown_keys_are_named_with_their_place() {
+    let text = complaint("data = \"x\"\n\n[delivery]\ndurabilty = \"disk\"\n");
+    assert!(
+        text.starts_with("t.toml:4: unknown key delivery.durabilty"),
+        "{text}"
+    );
+    assert!(text.contains("delivery.durability"), "{text}");
+    for (file, key) in [
+        ("port = 1", "unknown key port;"),
+        ("[listner]\n", "unknown key listner;"),
+        ("[listner]\ntcp = 1", "unknown key listner.tcp;"),
+        ("echo = true", "unknown key echo;"),
+        ("[auth.jwt]\nkey = 1", "unknown key auth.jwt;"),
+        ("listen = 5", "unknown key listen;"),
+    ] {
+        let text = complaint(file);
+        assert!(text.contains(key), "{text}");
+    }
+}
+
+#[test]
+fn bad_values_are_named_with_what_is_allowed() {
+    for (file, expected) in [
+        (
+            "[listen]\ntcp = 8901",
+            "t.toml:2: listen.tcp = 8901: allowed is an address",
+        ),
+        (
+            "[listen]\ntcp = \"::1\"",
+            "t.toml:2: listen.tcp = \"::1\": allowed is an address",
+        ),
+        (
+            "shutdown_ms = -1",
+            "t.toml:1: shutdown_ms = \"-1\": allowed is milliseconds",
+        ),
+        (
+            "shutdown_ms = \"5\"",
+            "t.toml:1: shutdown_ms = \"5\": allowed is milliseconds",
+        ),
+        ("shutdown_ms = 0x10", "shutdown_ms = 0x10"),
+        ("shutdown_ms = 600001", "600001"),
+        (
+            "[delivery]\ndurability = \"ram\"",
+            "\"disk\", \"os\" or \"memory\"",
+        ),
+        (
+            "[delivery]\nserver_timestamp = 1",
+            "allowed is true or false",
+        ),
+        ("[delivery]\nudp_window = 0", "1 to 64"),
+        ("[delivery]\nudp_window = 65", "1 to 64"),
+        ("[delivery]\nframe_bytes_max = 1023", "1024 to 65536"),
+        ("[delivery]\nretention_days = 6", "7 to 36500"),
+        ("[session]\nsense = \"16S\"", "\"15S\""),
+        ("[session]\nsecond_login = \"kick\"", "\"coexist\""),
+        (
+            "[auth]\nmode = \"jwt\"",
+            "auth.mode = \"jwt\": allowed is \"open\"",
+        ),
+        ("[log]\nlevel = \"loud\"", "\"trace\""),
+        ("[log]\nformat = \"xml\"", "\"json\""),
+        ("[groups]\ncrew = \"alice\"", "groups = \"alice\""),
+        ("[groups]\ncrew = [1]", "groups = [1]"),
+        ("groups = 1", "groups = 1"),
+        ("data = \"\"", "the path of a directory"),
+        ("data = [\n1]", "data = [ …"),
+        ("data = ", "t.toml:1: not TOML"),
+        ("data = \"a\"\ndata = \"b\"", "t.toml:2: not TOML"),
+    ] {
+        let text = complaint(file);
+        assert!(text.contains(expected), "{file:?} gives {text:?}");
+        assert!(!text.contains('\n'), "{text:?} is not one line");
+    }
+}
+
+#[test]
+fn variables_and_options_are_named_in_errors() {
+    let text = load(&[("TIDINGS_LISTEN_TPC", "x")], &[])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("environment variable TIDINGS_LISTEN_TPC: unknown"),
+        "{text}"
+    );
+    let text = load(&[("TIDINGS_LISTEN_TCP", "x")], &[])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.starts_with("environment variable TIDINGS_LISTEN_TCP: listen.tcp = \"x\""),
+        "{text}"
+    );
+    let given = [Given {
+        key: "listen.tcp",
+        name: "--tcp",
+        value: "y",
+    }];
+    let text = load(&[], &given).unwrap_err().to_string();
+    assert!(
+        text.starts_with("option --tcp: listen.tcp = \"y\": allowed is"),
+        "{text}"
+    );
+    let foreign = [
+        ("TIDINGS_TOKEN", "x"),
+        ("TIDINGS_USER", "y"),
+        ("PATH", "z"),
+        ("TIDING", "z"),
+    ];
+    assert_eq!(load(&foreign, &[]).unwrap(), Settings::default());
+    let groups = load(&[("TIDINGS_GROUPS", "crew=alice, bob; all=carl")], &[])
+        .unwrap()
+        .groups;
+    assert_eq!(groups["crew"], ["alice", "bob"]);
+    assert_eq!(groups["all"], ["carl"]);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let text = Settings::load(Some(Path::new("/nowhere/t.toml")), [], &[])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.starts_with("/nowhere/t.toml: cannot be read: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn open_logins_stay_on_this_machine_unless_permitted() {
+    for listener in ["tcp", "udp", "ws", "http"] {
+        for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[::ffff:192.0.2.1]:1"] {
+            let file = format!("[listen]\n{listener} = \"{address}\"\n");
+            let text = complaint(&file);
+            assert!(text.starts_with(&format!("listen.{listener} = ")), "{text}");
+            assert!(text.contains("auth.allow_open_on_public = true"), "{text}");
+            from_file(&format!("{file}[auth]\nallow_open_on_public = true")).unwrap();
+        }
+        from_file(&format!("[listen]\n{listener} = \"[::ffff:127.0.0.1]:1\"")).unwrap();
+    }
+}
+
+#[test]
+fn something_must_listen() {
+    let text = complaint("[listen]\ntcp = \"off\"\nudp = \"off\"\nws = \"off\"");
+    assert!(text.contains("all off"), "{text}");
+}
+
+#[test]
+fn groups_are_checked() {
+    for (groups, expected) in [
+        ("\"#crew\" = [\"a\"]", "without the `#`"),
+        ("crew = []", "has no members"),
+        ("crew = [\"0\"]", "has a member `0` that is reserved"),
+        ("\"\" = [\"a\"]", "is empty"),
+    ] {
+        let text = complaint(&format!("[groups]\n{groups}"));
+        assert!(text.contains(expected), "{text}");
+    }
+    let many = |count: usize| {
+        let members = (0..count).map(|i| format!("u{i}")).collect();
+        let groups = BTreeMap::from([("crew".to_owned(), members)]);
+        Settings {
+            groups,
+            ..Settings::default()
+        }
+        .validate()
+    };
+    many(limits::GROUP_MEMBERS_MAX).unwrap();
+    many(limits::GROUP_MEMBERS_MAX + 1).unwrap_err();
+}

@@ -1,0 +1,215 @@
+//! A running server: opens the store, binds, accepts, stops.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidings_core::ids::Name;
+use tidings_core::shard;
+use tokio::task::JoinSet;
+
+use crate::config::Settings;
+use crate::router::Router;
+use crate::store::{Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore};
+use crate::store::{Store, StoreError};
+use crate::transport::{self, tcp, udp, websocket};
+
+/// How often messages that are old enough are looked for.
+const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
+/// A device that was not seen for so long no longer holds messages back.
+const DEVICE_DAYS: i64 = 90;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Why a server did not start. Nothing runs then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An address cannot be bound.
+    #[error("cannot listen on {transport} {address}: {reason}; is another server running there?")]
+    Bind {
+        /// tcp, udp, ws or http.
+        transport: &'static str,
+        /// Which address.
+        address: SocketAddr,
+        /// As the system says it.
+        reason: io::Error,
+    },
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
+    /// A thread of the start itself failed.
+    #[error("the start was cut off: {0}")]
+    Cut(String),
+}
+
+/// Where a running server listens; `None` is off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// MobileIMSDK over TCP.
+    pub tcp: Option<SocketAddr>,
+    /// MobileIMSDK over UDP.
+    pub udp: Option<SocketAddr>,
+    /// MobileIMSDK over WebSocket.
+    pub ws: Option<SocketAddr>,
+    /// HTTP.
+    pub http: Option<SocketAddr>,
+}
+
+/// The server, before it runs.
+#[derive(Debug)]
+pub struct Server;
+
+/// A server that accepts connections. Dropping it stops accepting, but not gracefully: call
+/// [`Running::stop`].
+#[derive(Debug)]
+pub struct Running {
+    addresses: Addresses,
+    router: Arc<Router>,
+    tasks: JoinSet<()>,
+    shutdown: Duration,
+}
+
+impl Server {
+    /// Opens the store, binds every address and starts to serve. Must be called on a Tokio
+    /// multi-thread runtime.
+    ///
+    /// # Errors
+    /// If the data directory or an address cannot be used. What was bound is released.
+    pub async fn start(settings: Settings) -> Result<Running, StartError> {
+        let opened = settings.clone();
+        let store = tokio::task::spawn_blocking(move || open_store(&opened))
+            .await
+            .map_err(|error| StartError::Cut(error.to_string()))??;
+        let config = shard::Config {
+            sense: settings.session.sense,
+            second_login: settings.session.second_login,
+            frame_bytes_max: settings.delivery.frame_bytes_max,
+            udp_window: settings.delivery.udp_window,
+        };
+        let stamped = settings.delivery.server_timestamp;
+        let router = Router::start(config, stamped, store).map_err(StartError::Thread)?;
+        let mut tasks = JoinSet::new();
+        let bound = bind(&settings, &router, &mut tasks);
+        let addresses = match bound {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                tasks.shutdown().await;
+                router.stop(tokio::time::Instant::now()).await;
+                return Err(error);
+            }
+        };
+        if settings.delivery.retention_days > 0 {
+            tasks.spawn(retain(router.clone(), settings.delivery.retention_days));
+        }
+        let shutdown = Duration::from_millis(settings.shutdown_ms);
+        Ok(Running {
+            addresses,
+            router,
+            tasks,
+            shutdown,
+        })
+    }
+}
+
+fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
+    let store: Arc<dyn Store> = match settings.delivery.durability {
+        Durability::Memory => Arc::new(MemoryStore::new(MemoryOptions::default())),
+        durability => {
+            let options = SqliteOptions {
+                durability,
+                ..SqliteOptions::default()
+            };
+            Arc::new(SqliteStore::open(&settings.data, options)?)
+        }
+    };
+    for (group, members) in &settings.groups {
+        let members: Vec<Name> = members.iter().map(|m| Name::from(&**m)).collect();
+        store.set_group(&format!("#{group}"), &members)?;
+    }
+    Ok(store)
+}
+
+fn bind(
+    settings: &Settings,
+    router: &Arc<Router>,
+    tasks: &mut JoinSet<()>,
+) -> Result<Addresses, StartError> {
+    let failed = |transport, address| {
+        move |reason| StartError::Bind {
+            transport,
+            address,
+            reason,
+        }
+    };
+    let listen = &settings.listen;
+    let mut addresses = Addresses::default();
+    if let Some(address) = listen.tcp {
+        let listener = transport::listen(address).map_err(failed("tcp", address))?;
+        addresses.tcp = listener.local_addr().ok();
+        let (router, max) = (router.clone(), settings.delivery.frame_bytes_max);
+        tasks.spawn(transport::accept(listener, move |socket, _| {
+            tokio::spawn(tcp::serve(router.clone(), socket, max));
+        }));
+    }
+    if let Some(address) = listen.udp {
+        let socket = udp::bind(address).map_err(failed("udp", address))?;
+        addresses.udp = socket.local_addr().ok();
+        tasks.spawn(udp::serve(router.clone(), socket));
+    }
+    if let Some(address) = listen.ws {
+        let listener = transport::listen(address).map_err(failed("ws", address))?;
+        addresses.ws = listener.local_addr().ok();
+        let (router, echo) = (router.clone(), settings.echo);
+        tasks.spawn(transport::accept(listener, move |socket, _| {
+            tokio::spawn(websocket::serve(router.clone(), socket, echo));
+        }));
+    }
+    if let Some(address) = listen.http {
+        let listener = transport::listen(address).map_err(failed("http", address))?;
+        addresses.http = listener.local_addr().ok();
+        tasks.spawn(transport::http::serve(router.clone(), listener));
+    }
+    Ok(addresses)
+}
+
+/// Removes old messages, a little at a time.
+async fn retain(router: Arc<Router>, days: u32) {
+    let mut interval = tokio::time::interval(RETENTION_INTERVAL);
+    loop {
+        interval.tick().await;
+        let router = router.clone();
+        let step = move || {
+            let now = router.wall_ms();
+            let before = now - i64::from(days) * DAY_MS;
+            while !router.is_stopping()
+                && router.store().retain(before, now - DEVICE_DAYS * DAY_MS)?
+            {}
+            Ok::<(), StoreError>(())
+        };
+        match tokio::task::spawn_blocking(step).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "old messages could not be removed"),
+            Err(error) => tracing::error!(%error, "removing old messages was cut off"),
+        }
+    }
+}
+
+impl Running {
+    /// Where it listens, with the ports that were really bound.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Stops accepting, commits and answers what was gathered, closes every link politely, and
+    /// returns, after `shutdown_ms` at the latest. Nothing acknowledged is lost either way.
+    pub async fn stop(mut self) {
+        let until = tokio::time::Instant::now() + self.shutdown;
+        // The HTTP port stays open for a moment, so that `/readyz` says that we are stopping.
+        self.router.stop(until).await;
+        self.tasks.shutdown().await;
+    }
+}
