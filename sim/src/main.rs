@@ -1,4 +1,4 @@
-//! `tidings-sim --seed N | --seeds N [--from K] [--trace]`: runs seeds, prints what failed.
+//! `tidings-sim --seed N | --seeds N [--from K] [--trace] [--brief]`: runs seeds, prints what failed.
 
 use std::process::ExitCode;
 
@@ -8,6 +8,8 @@ struct Args {
     from: u64,
     count: u64,
     trace: bool,
+    /// One line for each failed seed, not the end of its trace.
+    brief: bool,
 }
 
 fn parse() -> Result<Args, String> {
@@ -15,6 +17,7 @@ fn parse() -> Result<Args, String> {
         from: 0,
         count: 100,
         trace: false,
+        brief: false,
     };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
@@ -32,6 +35,7 @@ fn parse() -> Result<Args, String> {
             }
             "--seeds" => args.count = number()?,
             "--from" => args.from = number()?,
+            "--brief" => args.brief = true,
             "--trace" => args.trace = true,
             other => return Err(format!("unknown argument {other}")),
         }
@@ -39,11 +43,14 @@ fn parse() -> Result<Args, String> {
     Ok(args)
 }
 
-fn report(outcome: &Outcome) {
+fn report(outcome: &Outcome, brief: bool) {
     let Some(violation) = &outcome.violation else {
         return;
     };
     println!("seed {} FAILED: {violation}", outcome.seed);
+    if brief {
+        return;
+    }
     for line in &outcome.tail {
         println!("    {line}");
     }
@@ -53,7 +60,7 @@ fn main() -> ExitCode {
     let args = match parse() {
         Ok(args) => args,
         Err(error) => {
-            eprintln!("{error}\nusage: --seed N | --seeds N [--from K] [--trace]");
+            eprintln!("{error}\nusage: --seed N | --seeds N [--from K] [--trace] [--brief]");
             return ExitCode::from(2);
         }
     };
@@ -75,9 +82,7 @@ fn main() -> ExitCode {
             *sum += count;
         }
         if outcome.violation.is_some() {
-            if failed.len() < 3 {
-                report(&outcome);
-            }
+            report(&outcome, args.brief || failed.len() >= 3);
             failed.push(seed);
         }
     }
