@@ -192,6 +192,13 @@ impl Flow {
         false
     }
 
+    /// The head rises while the backlog is being read.
+    pub fn rise(&mut self, message: &MessageRef) {
+        if let Some(track) = self.track_mut(message.conversation) {
+            track.head = track.head.max(message.seq);
+        }
+    }
+
     fn has_room(&self, at: usize, rules: &WindowRules) -> bool {
         self.in_flight.len() < rules.messages_max
             && (self.in_flight.is_empty() || self.in_flight_bytes < rules.bytes_max)

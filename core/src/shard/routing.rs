@@ -375,15 +375,20 @@ impl Shard {
             .flow
             .as_ref()
             .is_some_and(|f| f.track(message.conversation).is_some());
+        if session.phase != Phase::Live {
+            // Where the device stands is not known yet: the backlog that is being read shows it,
+            // or what raised the head already has it loaded.
+            if let (true, Some(flow)) = (has_track, &mut session.flow) {
+                flow.rise(message);
+            }
+            return;
+        }
         if has_track {
             let moved = session.flow.as_mut().is_some_and(|f| f.settle_own(message));
             if moved {
                 self.remember(link, message, actions);
             }
             return;
-        }
-        if session.phase != Phase::Live {
-            return; // the backlog that is being read will show it
         }
         match &mut session.own {
             Some((conversation, acked)) if *conversation == message.conversation => {

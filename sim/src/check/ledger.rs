@@ -298,15 +298,17 @@ impl Ledger {
     /// Whether a device is owed a message.
     fn owes(&self, user: &str, own: bool, key: &str, entry: &Entry) -> bool {
         let message = &entry.message;
-        if *message.from == *user && *message.to != *user {
-            return own;
-        }
         if let (group, None) = conversation_members(key) {
             let joined = self.groups.get(group).and_then(|members| members.get(user));
             let was_away = self.left.contains(&(group.to_owned(), user.to_owned()));
-            return joined.is_some_and(|joined| message.seq > *joined) && !was_away;
+            if was_away || joined.is_none_or(|joined| message.seq <= *joined) {
+                return false;
+            }
         }
-        *message.to == *user
+        if *message.from == *user && *message.to != *user {
+            return own;
+        }
+        *message.to == *user || message.to.starts_with('#')
     }
 
     pub(crate) fn remembered(
