@@ -142,6 +142,11 @@ impl Plan {
                 groups.push((Name::from(format!("#g{group}")), members));
             }
         }
+        let small_ids = rng.chance(250);
+        if small_ids {
+            // Who acknowledges ids that others use, too, must say whose he means.
+            clients.iter_mut().for_each(|client| client.sloppy = false);
+        }
         let config = Config {
             second_login: *rng.pick(&[
                 SecondLogin::Replace,
@@ -184,7 +189,7 @@ impl Plan {
             send_every_ms: rng.range(60, 1_500),
             burst: if rng.chance(300) { rng.range(2, 90) } else { 1 },
             mix: mix(rng),
-            small_ids: rng.chance(250),
+            small_ids,
             ghosts: sometimes(rng, 500, 100, 900),
         }
     }

@@ -185,7 +185,12 @@ impl Flow {
         track.next = message.position;
         let is_next = track.sent + 1 == message.seq;
         // Nothing older may wait in another conversation: older before newer.
-        if live && is_next && self.behind.is_empty() && self.loading.is_none() && self.has_room(at, rules) {
+        if live
+            && is_next
+            && self.behind.is_empty()
+            && self.loading.is_none()
+            && self.has_room(at, rules)
+        {
             return true;
         }
         self.behind.insert((message.position, conversation));
@@ -409,6 +414,15 @@ impl Flow {
         }
         self.track_mut(message.conversation)
             .is_some_and(|t| t.settle(message.seq))
+    }
+
+    /// The same where nothing is waiting in the conversation: a track that is done.
+    pub fn pass_own(&mut self, message: &MessageRef) {
+        if let Err(at) = self.find(message.conversation) {
+            let (seq, position) = (message.seq + 1, message.position + 1);
+            let track = Track::starting_at(message.conversation, seq, position);
+            self.tracks.insert(at, track);
+        }
     }
 
     /// Drops the track of a conversation in which nothing is left to do.

@@ -253,7 +253,11 @@ impl Shard {
         };
         let rules = session.window(window);
         let keeps = session.reading || decided < session.keep_until;
-        if session.flow.as_ref().is_none_or(|flow| !flow.expects(wants)) {
+        if session
+            .flow
+            .as_ref()
+            .is_none_or(|flow| !flow.expects(wants))
+        {
             return; // of a login that this link has left behind
         }
         let Some(mut flow) = session.flow.take() else {
@@ -389,6 +393,12 @@ impl Shard {
                 self.remember(link, message, actions);
             }
             return;
+        }
+        if session.reading {
+            // What is being read may be older than this: it must not look new in it.
+            let flow = session.flow.get_or_insert_default();
+            flow.pass_own(message);
+            return self.remember(link, message, actions);
         }
         match &mut session.own {
             Some((conversation, acked)) if *conversation == message.conversation => {
