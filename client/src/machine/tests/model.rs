@@ -169,7 +169,7 @@ impl World {
         for record in &self.disk {
             match record {
                 Record::Queued { order, message } => {
-                    restored.queued.push((*order, message.clone()))
+                    restored.queued.push((*order, message.clone()));
                 }
                 Record::Done { order } => restored.queued.retain(|(queued, _)| queued != order),
                 Record::Seen(seen) => restored.seen.push(seen.clone()),
