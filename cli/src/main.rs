@@ -1,34 +1,51 @@
-//! The one binary: `tidings`.
+//! The one binary: `tidings`. Reads the command line and hands over to one command each; a command
+//! answers with the process's exit code.
 
 mod listen;
 mod send;
+mod serve;
 
+use std::future::Future;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-/// An instant-messaging server with live customer service built in.
+/// Instant messaging over TCP, UDP and WebSocket: what it has acknowledged is on disk, stored once,
+/// in order, and reaches its receiver.
 #[derive(Debug, Parser)]
-#[command(name = "tidings", version)]
-struct Args {
+#[command(name = "tidings", version, max_term_width = 100)]
+struct Tidings {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the server
+    Serve(serve::ServeArgs),
     Send(send::SendArgs),
     Listen(listen::ListenArgs),
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let outcome = match Args::parse().command {
-        Command::Send(args) => send::run(args).await,
-        Command::Listen(args) => listen::run(args).await,
+fn main() -> ExitCode {
+    // A usage error ends the process here, with exit code 2.
+    let outcome = match Tidings::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Send(args) => client(send::run(args)),
+        Command::Listen(args) => client(listen::run(args)),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("tidings: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Runs a client's command: one thread is plenty.
+fn client(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no runtime for the client")?
+        .block_on(command)
 }

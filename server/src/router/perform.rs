@@ -8,6 +8,7 @@ use tidings_core::shard::{Action, CloseReason, Event, Input};
 use tidings_core::time::Now;
 
 use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, load};
+use crate::auth::{Credentials, Decision};
 use crate::link::{LinkEnd, StreamLink};
 
 impl Router {
@@ -38,13 +39,18 @@ impl Router {
                 match action {
                     Action::Commit(record) if self.immediate => records.push(record),
                     Action::Commit(record) => todo.wake_committer |= self.committer.push(record),
-                    // Accounts and tokens have their own room, which does not exist yet: whoever
-                    // can reach an open server is who he says he is.
-                    Action::Verify { link, .. } => {
-                        guarded
-                            .shard
-                            .on(now, Input::Verified { link, code: 0 }, &mut follow);
-                    }
+                    Action::Verify {
+                        link,
+                        user,
+                        token,
+                        extra,
+                    } => match self.door.verify(Credentials { user, token, extra }) {
+                        Decision::Now(code) => {
+                            let input = Input::Verified { link, code };
+                            guarded.shard.on(now, input, &mut follow);
+                        }
+                        Decision::Later(answer) => todo.verify.push((link, answer)),
+                    },
                     Action::Load {
                         link,
                         wants,
@@ -137,6 +143,15 @@ impl Router {
         }
         if !todo.remember.is_empty() {
             self.store.acknowledge(&mut todo.remember);
+        }
+        for (link, answer) in todo.verify.drain(..) {
+            let Some(router) = self.me.upgrade() else {
+                continue;
+            };
+            self.runtime.spawn(async move {
+                let code = answer.await;
+                router.feed(Input::Verified { link, code });
+            });
         }
         for job in todo.load.drain(..) {
             self.loader.push(job);
