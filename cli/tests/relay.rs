@@ -268,3 +268,33 @@ async fn listen_ends_politely_when_it_is_told_to() {
     assert!(end.unwrap().unwrap().success());
     server.stop().await;
 }
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn listen_can_be_told_to_end_while_nobody_reads_its_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path()).await;
+    let tcp = url(&server, "tcp");
+    let (alice, mut sent) = client(&tcp, "alice").await;
+    let mut listening = tidings(&["listen", "--server", &tcp, "--user", "bob"])
+        .spawn()
+        .unwrap();
+    // More than a pipe holds.
+    let text = "x".repeat(5000);
+    for _ in 0..100 {
+        let id = alice.send("bob", text.clone()).await.unwrap();
+        acknowledged(&mut sent, &id).await;
+    }
+    // The first line is out: from here on it is busy with writing.
+    let mut first = [0; 100];
+    let mut lines = listening.stdout.take().unwrap();
+    tokio::io::AsyncReadExt::read_exact(&mut lines, &mut first)
+        .await
+        .unwrap();
+    let process = listening.id().unwrap().to_string();
+    let killed = Command::new("kill").arg(process).status().await.unwrap();
+    assert!(killed.success());
+    let end = tokio::time::timeout(Duration::from_secs(60), listening.wait()).await;
+    assert!(end.unwrap().unwrap().success());
+    server.stop().await;
+}
