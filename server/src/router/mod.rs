@@ -187,6 +187,9 @@ impl Router {
         let mut actions = std::mem::take(&mut guarded.actions);
         for (from, frame, bytes) in arrivals {
             let known = guarded.addresses.get(&from).copied();
+            if known.is_some_and(|link| guarded.shard.is_saturated(link)) {
+                continue; // a datagram cannot be read later; its sender sends it again
+            }
             let link = match known {
                 Some(link) => link,
                 None if frame.kind == tidings_core::wire::code::LOGIN => {

@@ -10,18 +10,18 @@ use super::server::Addresses;
 
 /// How a client connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transport {
+pub(crate) enum Transport {
     Tcp,
     Udp,
     Ws,
 }
 
 /// All of them.
-pub const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Udp, Transport::Ws];
+pub(crate) const TRANSPORTS: [Transport; 3] = [Transport::Tcp, Transport::Udp, Transport::Ws];
 
 /// What came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Got {
+pub(crate) enum Got {
     /// The JSON of a frame.
     Frame(String),
     /// A WebSocket control frame: opcode and payload.
@@ -33,8 +33,8 @@ pub enum Got {
 }
 
 /// One connection.
-pub struct Raw {
-    pub transport: Transport,
+pub(crate) struct Raw {
+    pub(crate) transport: Transport,
     socket: Socket,
     /// Bytes that came and belong to no frame yet.
     buffer: Vec<u8>,
@@ -47,12 +47,12 @@ enum Socket {
 
 impl Raw {
     /// Connects; on WebSocket upgrades, too.
-    pub fn connect(transport: Transport, at: &Addresses) -> Raw {
+    pub(crate) fn connect(transport: Transport, at: &Addresses) -> Raw {
         Raw::try_connect(transport, at).unwrap()
     }
 
     /// Connects, unless nobody is there.
-    pub fn try_connect(transport: Transport, at: &Addresses) -> std::io::Result<Raw> {
+    pub(crate) fn try_connect(transport: Transport, at: &Addresses) -> std::io::Result<Raw> {
         let address = match transport {
             Transport::Tcp => at.tcp,
             Transport::Udp => at.udp,
@@ -69,7 +69,11 @@ impl Raw {
             stream.set_write_timeout(Some(PATIENCE))?;
             Socket::Stream(stream)
         };
-        let mut raw = Raw { transport, socket, buffer: Vec::new() };
+        let mut raw = Raw {
+            transport,
+            socket,
+            buffer: Vec::new(),
+        };
         if transport == Transport::Ws {
             raw.upgrade()?;
         }
@@ -88,7 +92,7 @@ impl Raw {
     }
 
     /// Reads up to the empty line of an HTTP answer.
-    pub fn read_head(&mut self) -> std::io::Result<String> {
+    pub(crate) fn read_head(&mut self) -> std::io::Result<String> {
         loop {
             if let Some(at) = self.buffer.windows(4).position(|w| w == b"\r\n\r\n") {
                 let head: Vec<u8> = self.buffer.drain(..at + 4).collect();
@@ -101,29 +105,29 @@ impl Raw {
     }
 
     /// Reads everything up to the end of the stream.
-    pub fn read_to_end(&mut self) -> Vec<u8> {
+    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
         while matches!(self.fill(PATIENCE), Ok(true)) {}
         std::mem::take(&mut self.buffer)
     }
 
     /// Sends one frame.
-    pub fn send(&mut self, json: &str) {
+    pub(crate) fn send(&mut self, json: &str) {
         self.try_send(json).unwrap();
     }
 
     /// Sends one frame, unless the connection is gone.
-    pub fn try_send(&mut self, json: &str) -> std::io::Result<()> {
+    pub(crate) fn try_send(&mut self, json: &str) -> std::io::Result<()> {
         let bytes = encode(self.transport, json.as_bytes());
         self.try_send_bytes(&bytes)
     }
 
     /// Sends bytes as they are.
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         self.try_send_bytes(bytes).unwrap();
     }
 
     /// Sends bytes as they are, unless the connection is gone.
-    pub fn try_send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(crate) fn try_send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         match &mut self.socket {
             Socket::Stream(stream) => stream.write_all(bytes),
             Socket::Datagrams(socket) => socket.send(bytes).map(drop),
@@ -131,12 +135,12 @@ impl Raw {
     }
 
     /// The next thing that comes.
-    pub fn next(&mut self) -> Got {
+    pub(crate) fn next(&mut self) -> Got {
         self.next_within(PATIENCE)
     }
 
     /// The next thing that comes, if it comes within this time.
-    pub fn next_within(&mut self, patience: Duration) -> Got {
+    pub(crate) fn next_within(&mut self, patience: Duration) -> Got {
         let until = Instant::now() + patience;
         loop {
             if let Some(got) = self.parse() {
@@ -156,7 +160,7 @@ impl Raw {
     }
 
     /// The next frame's JSON; fails on anything else.
-    pub fn frame(&mut self) -> String {
+    pub(crate) fn frame(&mut self) -> String {
         match self.next() {
             Got::Frame(json) => json,
             other => panic!("{other:?} instead of a frame"),
@@ -207,7 +211,10 @@ impl Raw {
                 assert_eq!(first & 0x80, 0x80, "the server does not fragment");
                 assert_eq!(second & 0x80, 0, "the server does not mask");
                 let (length, header) = match second {
-                    126 => (u16::from_be_bytes(rest.get(..2)?.try_into().ok()?).into(), 4),
+                    126 => (
+                        u16::from_be_bytes(rest.get(..2)?.try_into().ok()?).into(),
+                        4,
+                    ),
                     127 => (u64::from_be_bytes(rest.get(..8)?.try_into().ok()?), 10),
                     short => (u64::from(short), 2),
                 };
@@ -225,7 +232,7 @@ impl Raw {
     }
 
     /// Logs in and returns the answer.
-    pub fn login(&mut self, user: &str) -> String {
+    pub(crate) fn login(&mut self, user: &str) -> String {
         self.send(&login(user, 0));
         let answer = self.frame();
         assert!(answer.contains(r#"\"code\":0,"#), "{answer}");
@@ -233,7 +240,7 @@ impl Raw {
     }
 
     /// Says good-bye to a stream's sending half.
-    pub fn finish_sending(&mut self) {
+    pub(crate) fn finish_sending(&mut self) {
         if let Socket::Stream(stream) = &self.socket {
             let _ = stream.shutdown(std::net::Shutdown::Write);
         }
@@ -245,7 +252,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A frame as it goes over the wire from a client.
-pub fn encode(transport: Transport, json: &[u8]) -> Vec<u8> {
+pub(crate) fn encode(transport: Transport, json: &[u8]) -> Vec<u8> {
     match transport {
         Transport::Udp => json.to_vec(),
         Transport::Tcp => {
@@ -258,7 +265,7 @@ pub fn encode(transport: Transport, json: &[u8]) -> Vec<u8> {
 }
 
 /// A masked WebSocket frame with this first byte.
-pub fn websocket_frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn websocket_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
         length @ 0..126 => bytes.push(0x80 | length as u8),
@@ -273,24 +280,32 @@ pub fn websocket_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     }
     let mask = [0x5a, 0x17, 0xc3, 0x88];
     bytes.extend_from_slice(&mask);
-    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    bytes.extend(
+        payload
+            .iter()
+            .zip(mask.iter().cycle())
+            .map(|(byte, mask)| byte ^ mask),
+    );
     bytes
 }
 
 /// A string as JSON.
-pub fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     serde_json::to_string(text).unwrap()
 }
 
 /// A LOGIN as the Java client writes it. On UDP its answer may not be longer than itself: a token
 /// of a usual length makes room.
-pub fn login(user: &str, first_login_time: i64) -> String {
+pub(crate) fn login(user: &str, first_login_time: i64) -> String {
     login_with(user, first_login_time, "")
 }
 
 /// A LOGIN that declares our extension with this device.
-pub fn login_extended(user: &str, device: &str) -> String {
-    let declared = format!(r#","tidings":{{"device":{},"class":"test"}}"#, quote(device));
+pub(crate) fn login_extended(user: &str, device: &str) -> String {
+    let declared = format!(
+        r#","tidings":{{"device":{},"class":"test"}}"#,
+        quote(device)
+    );
     login_with(user, 0, &declared)
 }
 
@@ -307,7 +322,7 @@ fn login_with(user: &str, first_login_time: i64, more: &str) -> String {
 }
 
 /// A message with QoS.
-pub fn message(from: &str, to: &str, id: &str, body: &str) -> String {
+pub(crate) fn message(from: &str, to: &str, id: &str, body: &str) -> String {
     let [from, to, id, body] = [from, to, id, body].map(quote);
     format!(
         r#"{{"bridge":false,"type":2,"dataContent":{body},"from":{from},"to":{to},"fp":{id},"QoS":true,"typeu":-1,"sm":-1}}"#
@@ -315,12 +330,12 @@ pub fn message(from: &str, to: &str, id: &str, body: &str) -> String {
 }
 
 /// A message without QoS.
-pub fn message_without_qos(from: &str, to: &str, id: &str, body: &str) -> String {
+pub(crate) fn message_without_qos(from: &str, to: &str, id: &str, body: &str) -> String {
     message(from, to, id, body).replace("\"QoS\":true", "\"QoS\":false")
 }
 
 /// An acknowledgement of `id`, from its receiver to its sender.
-pub fn acknowledgement(from: &str, to: &str, id: &str) -> String {
+pub(crate) fn acknowledgement(from: &str, to: &str, id: &str) -> String {
     let [from, to, id] = [from, to, id].map(quote);
     format!(
         r#"{{"bridge":false,"type":4,"dataContent":{id},"from":{from},"to":{to},"QoS":false,"typeu":-1,"sm":-1}}"#
@@ -328,7 +343,7 @@ pub fn acknowledgement(from: &str, to: &str, id: &str) -> String {
 }
 
 /// A heartbeat.
-pub fn keepalive(from: &str) -> String {
+pub(crate) fn keepalive(from: &str) -> String {
     let from = quote(from);
     format!(
         r#"{{"bridge":false,"type":1,"dataContent":"{{}}","from":{from},"to":"0","QoS":false,"typeu":-1,"sm":-1}}"#
@@ -336,6 +351,6 @@ pub fn keepalive(from: &str) -> String {
 }
 
 /// Reads a frame's JSON.
-pub fn json(frame: &str) -> serde_json::Value {
+pub(crate) fn json(frame: &str) -> serde_json::Value {
     serde_json::from_str(frame).unwrap_or_else(|error| panic!("{error}: {frame}"))
 }

@@ -11,32 +11,32 @@ use super::PATIENCE;
 
 /// Where a server listens, as its ready line says.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Addresses {
-    pub tcp: Option<SocketAddr>,
-    pub udp: Option<SocketAddr>,
-    pub ws: Option<SocketAddr>,
-    pub http: Option<SocketAddr>,
+pub(crate) struct Addresses {
+    pub(crate) tcp: Option<SocketAddr>,
+    pub(crate) udp: Option<SocketAddr>,
+    pub(crate) ws: Option<SocketAddr>,
+    pub(crate) http: Option<SocketAddr>,
 }
 
 /// A running `tidings serve`. Killed when dropped; its log is shown if the test fails.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Held open: a closed standard output is no reason to fail, but not what is tested here.
     _stdout: BufReader<ChildStdout>,
-    pub ready_line: String,
-    pub at: Addresses,
+    pub(crate) ready_line: String,
+    pub(crate) at: Addresses,
     log: PathBuf,
 }
 
 /// How a server ended that never got ready.
 #[derive(Debug)]
-pub struct NotStarted {
-    pub code: Option<i32>,
-    pub stderr: String,
+pub(crate) struct NotStarted {
+    pub(crate) code: Option<i32>,
+    pub(crate) stderr: String,
 }
 
 /// The binary without any `TIDINGS_` variable from outside.
-pub fn tidings() -> Command {
+pub(crate) fn tidings() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("TIDINGS_") {
@@ -48,7 +48,7 @@ pub fn tidings() -> Command {
 }
 
 /// `tidings serve` on free ports, data in `dir/data`.
-pub fn serve(dir: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn serve(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = tidings();
     command.arg("serve").arg("--data").arg(dir.join("data"));
     for listener in ["--tcp", "--udp", "--ws", "--http"] {
@@ -62,12 +62,12 @@ pub fn serve(dir: &Path, arguments: &[&str]) -> Command {
 
 impl Server {
     /// Starts a server and waits until it is ready.
-    pub fn start(dir: &Path, arguments: &[&str]) -> Server {
+    pub(crate) fn start(dir: &Path, arguments: &[&str]) -> Server {
         Server::run(dir, serve(dir, arguments)).unwrap_or_else(|failed| panic!("{failed:?}"))
     }
 
     /// Starts a server whose configuration file has these lines.
-    pub fn configured(dir: &Path, config: &str, arguments: &[&str]) -> Server {
+    pub(crate) fn configured(dir: &Path, config: &str, arguments: &[&str]) -> Server {
         let path = dir.join("tidings.toml");
         std::fs::write(&path, config).unwrap();
         let mut command = serve(dir, arguments);
@@ -76,9 +76,13 @@ impl Server {
     }
 
     /// Runs a prepared command until it is ready or has ended.
-    pub fn run(dir: &Path, mut command: Command) -> Result<Server, NotStarted> {
+    pub(crate) fn run(dir: &Path, mut command: Command) -> Result<Server, NotStarted> {
         let log = dir.join("server.log");
-        let file = File::options().create(true).append(true).open(&log).unwrap();
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let start = file.metadata().unwrap().len() as usize;
         let mut child = command.stdout(Stdio::piped()).stderr(file).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -98,51 +102,64 @@ impl Server {
             return Err(NotStarted { code, stderr });
         }
         let at = addresses(&line);
-        Ok(Server { child, _stdout: stdout, ready_line: line, at, log })
+        Ok(Server {
+            child,
+            _stdout: stdout,
+            ready_line: line,
+            at,
+            log,
+        })
     }
 
     /// SIGTERM.
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         self.signal("TERM");
     }
 
     /// Sends a signal by name.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        let status = Command::new("kill").args(["-s", name, &id]).status().unwrap();
+        let status = Command::new("kill")
+            .args(["-s", name, &id])
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 
     /// SIGKILL, and waits until it is gone.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Waits until it has ended by itself.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let start = std::time::Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(start.elapsed() < PATIENCE, "it does not end; log: {}", self.log_text());
+            assert!(
+                start.elapsed() < PATIENCE,
+                "it does not end; log: {}",
+                self.log_text()
+            );
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     }
 
     /// Whether it has not ended.
-    pub fn is_up(&mut self) -> bool {
+    pub(crate) fn is_up(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
     /// What it has logged so far.
-    pub fn log_text(&self) -> String {
+    pub(crate) fn log_text(&self) -> String {
         read(&self.log)
     }
 
     /// Resident memory in KiB; `None` where the system does not tell.
-    pub fn memory_kib(&self) -> Option<u64> {
+    pub(crate) fn memory_kib(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
         line.split_whitespace().nth(1)?.parse().ok()
@@ -156,7 +173,10 @@ impl Drop for Server {
         if std::thread::panicking() {
             let text = self.log_text();
             let tail = text.len().saturating_sub(8000);
-            eprintln!("--- log of the server:\n{}", text.get(tail..).unwrap_or(&text));
+            eprintln!(
+                "--- log of the server:\n{}",
+                text.get(tail..).unwrap_or(&text)
+            );
         }
     }
 }
