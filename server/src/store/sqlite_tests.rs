@@ -48,13 +48,13 @@ impl OnDisk {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(in crate::store) fn copy_files(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
+            copy_files(&entry.path(), &target);
         } else if !entry.file_name().to_string_lossy().ends_with("-shm") {
             std::fs::copy(entry.path(), target).unwrap();
         }
@@ -71,7 +71,7 @@ impl Fixture for OnDisk {
             // What only memory has is allowed to be lost; the contract's words for it are `flush`.
             self.sqlite().inner.write_cursors().unwrap();
             let copied = tempfile::tempdir().unwrap();
-            copy(self.dir.path(), copied.path());
+            copy_files(self.dir.path(), copied.path());
             self.store = None;
             self.dir = copied;
         }
