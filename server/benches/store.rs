@@ -144,12 +144,6 @@ fn logins(store: &dyn Store, random: &mut Random) {
     }
     let per = |begun: Instant| begun.elapsed().as_secs_f64() * 1e6 / count as f64;
     println!("login, batches of 20: {:.1} us", per(begun));
-    let mut devices = vec![None; USERS as usize];
-    for (at, verdict) in verdicts.iter().enumerate() {
-        if let Verdict::Login(grant) = verdict {
-            devices[at % USERS as usize] = Some(grant.device);
-        }
-    }
     let few: Vec<_> = (0..1000u64).map(|at| format!("loner{at}")).collect();
     let mut devices = Vec::new();
     verdicts.clear();
