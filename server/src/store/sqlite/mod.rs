@@ -127,7 +127,7 @@ impl SqliteStore {
 
     /// Lets the indexes follow to the end of the log now.
     #[cfg(test)]
-    fn settle(&self) -> Result<(), StoreError> {
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
         while self.inner.follow()? {}
         self.inner.checkpoint()
     }
@@ -232,3 +232,5 @@ impl Store for SqliteStore {
 #[cfg(test)]
 #[path = "../sqlite_tests.rs"]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::copy_files;
