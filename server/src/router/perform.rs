@@ -153,13 +153,15 @@ impl Router {
                 router.feed(Input::Verified { link, code });
             });
         }
-        for job in todo.load.drain(..) {
-            self.loader.push(job);
-        }
         if !todo.datagrams.is_empty()
             && let Some(socket) = self.datagrams.get()
         {
             socket.send(&todo.datagrams);
+        }
+        // After the datagrams: what is loaded is sent by another thread, and must not overtake the
+        // answer to the login.
+        for job in todo.load.drain(..) {
+            self.loader.push(job);
         }
         self.flush(todo.flush);
         for event in todo.tell {
