@@ -153,11 +153,11 @@ impl Router {
                 router.feed(Input::Verified { link, code });
             });
         }
-        for job in todo.load.drain(..) {
-            self.loader.push(job);
-        }
         if let Some(socket) = todo.datagrams.take() {
             socket.flush();
+        }
+        for job in todo.load.drain(..) {
+            self.loader.push(job);
         }
         self.flush(todo.flush);
         for event in todo.tell {

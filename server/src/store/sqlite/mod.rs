@@ -57,7 +57,7 @@ impl Default for SqliteOptions {
     fn default() -> SqliteOptions {
         SqliteOptions {
             durability: Durability::Disk,
-            tail_bytes_max: 64 << 20,
+            tail_bytes_max: 8 << 20,
             index_batch: 20_000,
             checkpoint_bytes: 16 << 20,
             wal_bytes_max: 128 << 20,
