@@ -68,6 +68,10 @@ pub const DEVICES_PER_USER_MAX: usize = 64;
 /// Sessions of one user at a time; the oldest is kicked beyond.
 pub const SESSIONS_PER_USER_MAX: usize = 16;
 
+/// Messages to groups whose groups a shard remembers; a login during which there were more reads
+/// its backlog twice.
+pub const RECENT_GROUPS_MAX: usize = 256;
+
 /// Members of a group.
 pub const GROUP_MEMBERS_MAX: usize = 10_000;
 /// Messages on one page of history.

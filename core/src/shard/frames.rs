@@ -43,7 +43,7 @@ impl Shard {
             if entering.held.len() >= limits::HELD_FRAMES_MAX {
                 return self.close(link, CloseReason::TooManyHeld, actions);
             }
-            entering.held.push(frame.into_owned());
+            entering.held.push((frame.into_owned(), bytes));
             return;
         }
         let anonymous = session.phase == Phase::Anonymous;
@@ -113,6 +113,9 @@ impl Shard {
         text: String,
         actions: &mut Vec<Action>,
     ) {
+        if !self.knows(link) {
+            return;
+        }
         let data = mobileimsdk::login::encode_error(error_code, &text);
         actions.push(Action::Send {
             link,

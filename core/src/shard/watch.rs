@@ -29,6 +29,7 @@ impl Shard {
     /// Looks at one session: its silence, its resends, what it can forget.
     fn check(&mut self, now: Now, link: LinkId, actions: &mut Vec<Action>) {
         let sense = self.config.sense;
+        let decided = self.decided;
         let Some(session) = self.session_mut(link) else {
             return;
         };
@@ -57,7 +58,10 @@ impl Shard {
                 next = next.min(silent_at);
             }
             overdue = flow.overdue(now.mono);
-            if flow.is_idle() {
+            if !session.reading && decided >= session.keep_until {
+                flow.forget_done();
+            }
+            if flow.fade() && flow.is_idle() {
                 session.flow = None;
             } else if let Some(due) = flow.next_due() {
                 next = next.min(due);
