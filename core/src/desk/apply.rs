@@ -124,7 +124,7 @@ impl State {
         agent.settings = settings.clone();
         self.agents.insert(id, agent);
         self.stand_anew(id);
-        self.todo.unavailable = true;
+        self.todo.roster_moved = true;
     }
 
     fn apply_agent_removed(&mut self, id: AgentId) {
@@ -137,7 +137,7 @@ impl State {
         let moved = self.pool.discharge(agent.group, agent.settings.capacity);
         self.todo.agents.extend(moved);
         self.todo.agents.remove(&id);
-        self.todo.unavailable = true;
+        self.todo.roster_moved = true;
         self.todo.deadlines.push(Whose::Agent(id));
     }
 
@@ -179,8 +179,7 @@ impl State {
     fn agent_moved(&mut self, id: AgentId) {
         self.stand_anew(id);
         self.todo.deadlines.push(Whose::Agent(id));
-        let takes = self.agents.get(&id).is_some_and(Agent::takes_customers);
-        self.todo.unavailable |= !takes;
+        self.todo.roster_moved = true;
     }
 
     pub(super) fn take_slot(&mut self, id: AgentId, episode: EpisodeId, used: Use, via: TeamId) {

@@ -21,7 +21,8 @@ impl State {
             Record::ExclusionsCleared { episode } => {
                 self.edit(*episode, |e| e.excluded.truncate(e.barred));
                 self.excluding.remove(episode);
-                self.todo.episodes.insert(*episode);
+                let place = self.episodes.get(episode).and_then(|e| e.place);
+                self.todo.episodes.extend(place);
             }
             Record::Requeued { episode, why } => self.apply_requeued(now, *episode, *why),
             Record::TransferOffered {
@@ -184,6 +185,7 @@ impl State {
         let team = episode.team;
         if episode.excluded.len() > episode.barred {
             self.excluding.insert(id);
+            self.todo.roster_moved = true;
         }
         self.edit(id, |e| {
             e.class = class;
@@ -195,7 +197,7 @@ impl State {
         self.pool.classes[class.0].rate.joined(now);
         *self.waiting.entry(team).or_default() += 1;
         self.todo.places.push((class, place, 1));
-        self.todo.episodes.insert(id);
+        self.todo.episodes.insert(place);
     }
 
     /// The episode waits no more.
@@ -213,7 +215,7 @@ impl State {
             }
             self.excluding.remove(&id);
             self.todo.places.push((class, place, -1));
-            self.todo.episodes.remove(&id);
+            self.todo.episodes.remove(&place);
         }
         self.edit(id, |e| {
             if e.stage.owner().is_none() {
@@ -244,7 +246,9 @@ impl State {
             self.todo
                 .places
                 .extend([(old, left, -1), (class, taken, 1)]);
-            self.todo.episodes.insert(id);
+            self.todo.episodes.remove(&left);
+            self.todo.episodes.insert(taken);
+            self.todo.roster_moved |= self.excluding.contains(&id);
         }
         self.edit(id, |e| (e.class, e.place) = (class, moved));
     }

@@ -81,11 +81,8 @@ impl State {
 impl Desk {
     /// Assigns until nobody waits whom somebody free could serve.
     pub(super) fn dispatch(&mut self, out: &mut Vec<Action>) {
-        if std::mem::take(&mut self.state.todo.unavailable) {
-            self.state
-                .todo
-                .episodes
-                .extend(self.state.excluding.iter().copied());
+        if std::mem::take(&mut self.state.todo.roster_moved) {
+            self.clear_exclusions(out);
         }
         loop {
             if let Some(agent) = self.state.todo.agents.pop_first() {
@@ -96,11 +93,23 @@ impl Desk {
                     // If somebody better took this one, there may be another for him.
                     self.state.todo.agents.insert(agent);
                 }
-            } else if let Some(episode) = self.state.todo.episodes.pop_first() {
-                self.place(episode, out);
+            } else if let Some(place) = self.state.todo.episodes.pop_first() {
+                self.place(place.episode, out);
             } else {
                 return;
             }
+        }
+    }
+
+    /// Whom everybody there has missed or declined, everybody is asked again.
+    fn clear_exclusions(&mut self, out: &mut Vec<Action>) {
+        let state = &self.state;
+        let stuck = state.excluding.iter().filter(|id| {
+            let episode = state.episodes.get(id);
+            episode.is_some_and(|episode| state.all_excluded(episode))
+        });
+        for episode in stuck.copied().collect::<Vec<_>>() {
+            self.record(Record::ExclusionsCleared { episode }, out);
         }
     }
 
@@ -110,19 +119,7 @@ impl Desk {
         if !waits(&self.state) {
             return false;
         }
-        let mut found = self.state.agent_for(id);
-        if found.is_none()
-            && self.state.excluding.contains(&id)
-            && self
-                .state
-                .episodes
-                .get(&id)
-                .is_some_and(|e| self.state.all_excluded(e))
-        {
-            self.record(Record::ExclusionsCleared { episode: id }, out);
-            found = self.state.agent_for(id);
-        }
-        let Some((agent, via, how)) = found else {
+        let Some((agent, via, how)) = self.state.agent_for(id) else {
             return false;
         };
         let Some(known) = self.state.agents.get(&agent) else {

@@ -158,11 +158,9 @@ impl Desk {
 
     /// Works out every deadline.
     pub(super) fn deadlines_anew(&mut self) {
-        let mut all = std::mem::take(&mut self.state.todo.deadlines);
-        all.clear();
-        all.extend(self.state.episodes.keys().map(|id| Whose::Episode(*id)));
-        all.extend(self.state.agents.keys().map(|id| Whose::Agent(*id)));
-        for whose in all {
+        let episodes = self.state.episodes.keys().map(|id| Whose::Episode(*id));
+        let agents = self.state.agents.keys().map(|id| Whose::Agent(*id));
+        for whose in episodes.chain(agents).collect::<Vec<_>>() {
             self.settle_deadline(whose);
         }
     }

@@ -94,9 +94,9 @@ impl Desk {
         for entry in entries {
             desk.now = desk.now.max(entry.time);
             desk.state.apply(entry);
-            // Places and deadlines are not told twice as records pass, but made once at the end.
-            desk.state.todo.places.clear();
         }
+        // The step that wrote the last record left nothing to be done but what is made anew here.
+        desk.state.todo = state::Todo::default();
         desk.deadlines_anew();
         desk.positions_anew();
         desk

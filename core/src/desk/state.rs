@@ -171,14 +171,14 @@ pub(super) enum Whose {
 pub(super) struct Todo {
     /// Agents who may have become able to take somebody.
     pub(super) agents: BTreeSet<AgentId>,
-    /// Episodes that began to wait, or wait for more agents than before.
-    pub(super) episodes: BTreeSet<EpisodeId>,
+    /// Who began to wait, or waits for more agents than before, in order.
+    pub(super) episodes: BTreeSet<Place>,
     /// Whose deadlines may have moved.
     pub(super) deadlines: Vec<Whose>,
     /// Places taken (+1) and left (−1) in the queues.
     pub(super) places: Vec<(ClassId, Place, i64)>,
-    /// Agents who stopped taking customers: somebody may now be excluded from all who are left.
-    pub(super) unavailable: bool,
+    /// Somebody came, went or changed: a customer may be excluded from all who are there now.
+    pub(super) roster_moved: bool,
 }
 
 /// Everything.
