@@ -38,6 +38,8 @@ impl Desk {
             return;
         }
         self.record(Record::Agent { agent, settings }, out);
+        // What rings was offered to somebody with other teams, skills and slots.
+        self.withdraw_offers(agent, out);
     }
 
     pub(super) fn on_remove_agent(&mut self, agent: AgentId, out: &mut Vec<Action>) {
@@ -118,17 +120,21 @@ impl Desk {
             self.record(Record::Status { agent: id, status }, out);
             out.push(Action::StatusChanged(id, status));
         }
-        self.withdraw_offers(id, out);
+        if !self
+            .state
+            .agents
+            .get(&id)
+            .is_some_and(Agent::takes_customers)
+        {
+            self.withdraw_offers(id, out);
+        }
     }
 
-    /// Ends what rings at an agent who does not take customers.
+    /// Ends what rings at an agent.
     fn withdraw_offers(&mut self, id: AgentId, out: &mut Vec<Action>) {
         let Some(agent) = self.state.agents.get(&id) else {
             return;
         };
-        if agent.takes_customers() {
-            return;
-        }
         let rings = agent
             .slots
             .iter()

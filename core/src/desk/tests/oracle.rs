@@ -401,7 +401,9 @@ pub(super) fn nobody_overtaken(
         let rank =
             |id: EpisodeId, e: &Episode| (e.team, e.skills, e.rings, after.state.place(id, e));
         for (id, loser) in &after.state.episodes {
-            let (w, l) = (rank(*taken, winner), rank(*id, loser));
+            let (mut w, l) = (rank(*taken, winner), rank(*id, loser));
+            // In this very step he may have become one whom more agents serve.
+            w.2 = after.state.episodes.get(taken).map_or(w.2, |e| e.rings);
             let same = (w.0, w.1, w.2) == (l.0, l.1, l.2);
             let free_to = !loser.excluded.contains(agent) && loser.excluded == winner.excluded;
             let unchanged = before
