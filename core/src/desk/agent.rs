@@ -3,7 +3,7 @@
 use super::Desk;
 use super::event::{Action, Asker, Refusal};
 use super::record::Record;
-use super::settings::{AgentSettings, TeamSettings};
+use super::settings::{AgentSettings, DeskSettings, TeamSettings};
 use super::state::{Agent, Use};
 use super::types::{
     AgentId, AgentStatus, Ending, EpisodeId, How, Party, Requeue, Stage, Supervision, TeamId,
@@ -12,6 +12,14 @@ use super::types::{
 use crate::limits;
 
 impl Desk {
+    pub(super) fn on_settings(&mut self, settings: DeskSettings, out: &mut Vec<Action>) {
+        self.record(Record::Settings(settings), out);
+        // A hold may weigh more than before.
+        for agent in self.state.agents.keys().copied().collect::<Vec<_>>() {
+            self.relieve(agent, out);
+        }
+    }
+
     pub(super) fn on_team(&mut self, team: TeamId, settings: TeamSettings, out: &mut Vec<Action>) {
         let ascending = settings.rings.is_sorted_by_key(|ring| ring.after_ms);
         if settings.rings.len() > limits::RINGS_MAX || !ascending {
@@ -65,11 +73,9 @@ impl Desk {
         self.record(Record::AgentRemoved { agent }, out);
     }
 
+    /// Offers and transfers go on; their time begins anew.
     pub(super) fn on_restarted(&mut self, out: &mut Vec<Action>) {
         self.record(Record::Restarted, out);
-        for agent in self.state.agents.keys().copied().collect::<Vec<_>>() {
-            self.withdraw_offers(agent, out);
-        }
     }
 
     pub(super) fn on_bind(&mut self, agent: AgentId, status: AgentStatus, out: &mut Vec<Action>) {
@@ -81,6 +87,34 @@ impl Desk {
             self.record(Record::AgentLink { agent, live: true }, out);
         }
         self.set_status(agent, status, out);
+        self.ring_again(agent, out);
+    }
+
+    /// Tells an agent who comes back after a restart what still rings at him.
+    fn ring_again(&self, id: AgentId, out: &mut Vec<Action>) {
+        let Some(agent) = self.state.agents.get(&id) else {
+            return;
+        };
+        for (episode, slot) in &agent.slots {
+            let Some(known) = self.state.episodes.get(episode) else {
+                continue;
+            };
+            if slot.used != Use::Offered {
+                continue;
+            }
+            let team = self.state.teams.get(&known.team);
+            let transfer = known.transfer.as_ref().map(|t| (t.by, t.note.clone()));
+            let answer_ms = team.map_or(0, |team| match transfer {
+                Some(_) => team.transfer_ms,
+                None => team.offer_ms,
+            });
+            out.push(Action::Offer {
+                episode: *episode,
+                agent: id,
+                answer_ms,
+                transfer,
+            });
+        }
     }
 
     pub(super) fn on_agent_lost(&mut self, agent: AgentId, out: &mut Vec<Action>) {
@@ -130,6 +164,15 @@ impl Desk {
         }
     }
 
+    /// Who took more himself than he has slots for (a pull, an episode off hold) is not asked any
+    /// more: accepting would be an assignment above his capacity.
+    pub(super) fn relieve(&mut self, id: AgentId, out: &mut Vec<Action>) {
+        let known = self.state.agents.get(&id);
+        if known.is_some_and(|agent| agent.overloaded(&self.state.settings)) {
+            self.withdraw_offers(id, out);
+        }
+    }
+
     /// Ends what rings at an agent.
     fn withdraw_offers(&mut self, id: AgentId, out: &mut Vec<Action>) {
         let Some(agent) = self.state.agents.get(&id) else {
@@ -149,6 +192,14 @@ impl Desk {
         match self.stage(id) {
             Some(Stage::Offered { .. }) => self.end_offer(id, why, out),
             _ => self.end_transfer(id, why, out),
+        }
+    }
+
+    /// What it means that nobody answered: whoever has no session did not miss anything.
+    pub(super) fn unanswered(&self, agent: AgentId) -> Unaccepted {
+        match self.state.agents.get(&agent) {
+            Some(agent) if agent.live => Unaccepted::Missed,
+            _ => Unaccepted::Unavailable,
         }
     }
 
@@ -294,7 +345,10 @@ impl Desk {
             }
         };
         match taken {
-            Ok((episode, via)) => self.assign(episode, id, via, How::Pulled, out),
+            Ok((episode, via)) => {
+                self.assign(episode, id, via, How::Pulled, out);
+                self.relieve(id, out);
+            }
             Err(why) => out.push(Action::Refuse(Asker::Agent(id), why)),
         }
     }
@@ -363,7 +417,10 @@ impl Desk {
         }
         match (self.stage(id), held) {
             (Some(Stage::Active { .. }), true) => self.record(Record::Held { episode: id }, out),
-            (Some(Stage::Held { .. }), false) => self.record(Record::Resumed { episode: id }, out),
+            (Some(Stage::Held { .. }), false) => {
+                self.record(Record::Resumed { episode: id }, out);
+                self.relieve(agent, out);
+            }
             _ => out.push(Action::Refuse(Asker::Agent(agent), Refusal::Already)),
         }
     }

@@ -71,6 +71,9 @@ impl Desk {
         }
         self.record(Record::CustomerSaid { episode: id, seq }, out);
         self.route(id, Party::Customer, seq, false, out);
+        if let Some(owner) = self.stage(id).and_then(Stage::owner).filter(|_| held) {
+            self.relieve(owner, out);
+        }
     }
 
     /// Sends a message to all who take part, but its author. Without an agent it waits for him.

@@ -12,7 +12,7 @@ use super::event::Action;
 use super::record::Record;
 use super::settings::TeamSettings;
 use super::state::{Agent, Episode, State, Use, Whose};
-use super::types::{AgentId, AgentStatus, Ending, EpisodeId, Requeue, Stage, Unaccepted};
+use super::types::{AgentId, AgentStatus, Ending, EpisodeId, Requeue, Stage};
 use crate::time::Time;
 
 /// The deadlines, by time.
@@ -206,8 +206,16 @@ impl Desk {
         match next {
             Next::CustomerGone if owner.is_none() => self.end(id, Ending::Abandoned, out),
             Next::CustomerGone => self.end(id, Ending::ByCustomer, out),
-            Next::OfferMissed => self.end_offer(id, Unaccepted::Missed, out),
-            Next::TransferMissed => self.end_transfer(id, Unaccepted::Missed, out),
+            Next::OfferMissed | Next::TransferMissed => {
+                let transferred = episode.transfer.as_ref().map(|transfer| transfer.to);
+                let asked = match episode.stage {
+                    Stage::Offered { agent, .. } => Some(agent),
+                    _ => transferred,
+                };
+                if let Some(agent) = asked {
+                    self.unaccept(id, self.unanswered(agent), out);
+                }
+            }
             Next::AnswerMissed => {
                 self.requeue(id, Requeue::NoAnswer, out);
                 if let Some(agent) = owner {

@@ -238,5 +238,6 @@ impl Desk {
         let via = episode.team;
         self.tell_asked(id, Unaccepted::Withdrawn, out);
         self.assign(id, by, via, How::TakenOver, out);
+        self.relieve(by, out);
     }
 }

@@ -105,6 +105,11 @@ impl Desk {
     /// Decides. Actions are appended.
     pub fn step(&mut self, now: Time, event: Event, actions: &mut Vec<Action>) {
         self.now = self.now.max(now);
+        if event == Event::Restarted {
+            // First of all: what fell due while we were down was nobody's fault.
+            self.on_restarted(actions);
+            self.settle_deadlines();
+        }
         for _ in 0..limits::DESK_DUE_PER_STEP_MAX {
             let Some(whose) = self.deadlines.pop_due(self.now) else {
                 break;
@@ -127,13 +132,13 @@ impl Desk {
 
     fn take(&mut self, event: Event, out: &mut Vec<Action>) {
         match event {
-            Event::Due => {}
-            Event::Settings(settings) => self.record(Record::Settings(settings), out),
+            // A restart was dealt with before anything that fell due.
+            Event::Due | Event::Restarted => {}
+            Event::Settings(settings) => self.on_settings(settings, out),
             Event::Team(team, settings) => self.on_team(team, settings, out),
             Event::Agent(agent, settings) => self.on_agent(agent, settings, out),
             Event::RemoveAgent(agent) => self.on_remove_agent(agent, out),
             Event::WallClock(ahead_ms) => self.record(Record::WallClock { ahead_ms }, out),
-            Event::Restarted => self.on_restarted(out),
             Event::Bind(agent, status) => self.on_bind(agent, status, out),
             Event::AgentLost(agent) => self.on_agent_lost(agent, out),
             Event::SetStatus {

@@ -138,6 +138,18 @@ impl Agent {
         self.live && self.status == AgentStatus::Online
     }
 
+    /// Whether he has taken more himself than he has slots for.
+    pub(super) fn overloaded(&self, settings: &DeskSettings) -> bool {
+        let above = |load: u64, slots: u32| load > u64::from(slots) * SLOT_PERMILLE;
+        above(self.load_permille(settings), self.settings.capacity)
+            || self.settings.teams.iter().any(|member| {
+                above(
+                    self.load_permille_via(member.team, settings),
+                    member.capacity,
+                )
+            })
+    }
+
     /// Whether he has a whole slot left, over all and for the team.
     pub(super) fn has_slot(&self, team: TeamId, settings: &DeskSettings) -> bool {
         let Some(member) = self
