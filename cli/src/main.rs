@@ -5,7 +5,11 @@ use clap::{Parser, Subcommand};
 mod bench;
 
 #[derive(Debug, Parser)]
-#[command(name = "tidings", version, about = "An instant-messaging server with live customer service")]
+#[command(
+    name = "tidings",
+    version,
+    about = "An instant-messaging server with live customer service"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -19,20 +19,15 @@ pub(super) struct Steady {
     pub(super) busy: f64,
 }
 
-impl Steady {
-    /// Mean wait of all, whether served or not (Little).
-    pub(super) fn wait_s(&self, arrivals_per_s: f64) -> f64 {
-        self.queue / arrivals_per_s
-    }
-}
-
 /// The greatest total rate of a pool for each number of customers in service, in units of one
 /// agent with one customer. An agent with k customers works at k / (1 + slowdown (k − 1)).
 pub(super) fn pool_rates(capacities: &[u32], slowdown: f64) -> Vec<f64> {
     let rate = |k: u32| f64::from(k) / (1.0 + slowdown * (f64::from(k) - 1.0));
     let mut gains: Vec<f64> = capacities
         .iter()
-        .flat_map(|capacity| (1..=*capacity).map(|k| if k == 1 { 1.0 } else { rate(k) - rate(k - 1) }))
+        .flat_map(|capacity| {
+            (1..=*capacity).map(|k| if k == 1 { 1.0 } else { rate(k) - rate(k - 1) })
+        })
         .collect();
     // The rate is concave, so the greatest total takes the greatest gains first.
     gains.sort_by(|a, b| b.total_cmp(a));
@@ -47,7 +42,12 @@ pub(super) fn pool_rates(capacities: &[u32], slowdown: f64) -> Vec<f64> {
 
 /// The chain with `rates[n]` (times `service_per_s`) for n customers in service, all beyond
 /// waiting with patience of mean 1 / `leave_per_s`.
-pub(super) fn chain(arrive_per_s: f64, service_per_s: f64, leave_per_s: f64, rates: &[f64]) -> Steady {
+pub(super) fn chain(
+    arrive_per_s: f64,
+    service_per_s: f64,
+    leave_per_s: f64,
+    rates: &[f64],
+) -> Steady {
     let slots = rates.len() - 1;
     let death = |n: usize| {
         let served = n.min(slots);
@@ -97,7 +97,9 @@ pub(super) fn chain_through_day(
     rates: &[f64],
 ) -> Steady {
     let slots = rates.len() - 1;
-    let most = (0..1440).map(|m| rate_at(day_s * f64::from(m) / 1440.0)).fold(0.0, f64::max);
+    let most = (0..1440)
+        .map(|m| rate_at(day_s * f64::from(m) / 1440.0))
+        .fold(0.0, f64::max);
     // Far above where the busiest hour would settle.
     let states = slots + (3.0 * most / leave_per_s) as usize + 100;
     let death: Vec<f64> = (0..=states)
@@ -116,7 +118,11 @@ pub(super) fn chain_through_day(
             let (mut queue, mut full, mut used) = (0.0, 0.0, 0.0);
             for n in 0..=high {
                 let up = if n < states { rate * p[n] } else { 0.0 };
-                let down = if n < states { death[n + 1] * p[n + 1] } else { 0.0 };
+                let down = if n < states {
+                    death[n + 1] * p[n + 1]
+                } else {
+                    0.0
+                };
                 let flow_out = up - down;
                 p[n] += step_s * (flow_in - flow_out);
                 flow_in = flow_out;
@@ -139,5 +145,10 @@ pub(super) fn chain_through_day(
             }
         }
     }
-    Steady { abandoned: left / arrived, queue: queued / day_s, waits: waits / arrived, busy: busy / day_s }
+    Steady {
+        abandoned: left / arrived,
+        queue: queued / day_s,
+        waits: waits / arrived,
+        busy: busy / day_s,
+    }
 }

@@ -3,13 +3,32 @@
 /// An input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Input {
-    Arrive { customer: usize, class: usize, former: Option<usize> },
-    Abandon { customer: usize },
-    Finish { customer: usize, agent: usize },
-    AgentUp { agent: usize },
-    AgentDown { agent: usize },
-    Accept { customer: usize, agent: usize },
-    Decline { customer: usize, agent: usize },
+    Arrive {
+        customer: usize,
+        class: usize,
+        former: Option<usize>,
+    },
+    Abandon {
+        customer: usize,
+    },
+    Finish {
+        customer: usize,
+        agent: usize,
+    },
+    AgentUp {
+        agent: usize,
+    },
+    AgentDown {
+        agent: usize,
+    },
+    Accept {
+        customer: usize,
+        agent: usize,
+    },
+    Decline {
+        customer: usize,
+        agent: usize,
+    },
     /// The deadline that it asked for.
     Due,
     /// The process is killed and starts again from what was stored.
@@ -19,13 +38,27 @@ pub(super) enum Input {
 /// An output.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Output {
-    Assigned { customer: usize, agent: usize },
+    Assigned {
+        customer: usize,
+        agent: usize,
+    },
     /// The agent does not serve the customer any more, who waits again.
-    Released { customer: usize, agent: usize },
-    Offered { customer: usize, agent: usize },
-    OfferOver { customer: usize, agent: usize },
+    Released {
+        customer: usize,
+        agent: usize,
+    },
+    Offered {
+        customer: usize,
+        agent: usize,
+    },
+    OfferOver {
+        customer: usize,
+        agent: usize,
+    },
     /// The agent gets nothing more until he says that he is there.
-    NotResponding { agent: usize },
+    NotResponding {
+        agent: usize,
+    },
 }
 
 /// Decides who gets whom.
@@ -49,7 +82,10 @@ pub(super) struct Latencies {
 
 impl Default for Latencies {
     fn default() -> Latencies {
-        Latencies { bins: vec![0; 64 * 40], on: true }
+        Latencies {
+            bins: vec![0; 64 * 40],
+            on: true,
+        }
     }
 }
 

@@ -57,7 +57,12 @@ pub(crate) struct DeskArgs {
 /// If the plot cannot be written.
 pub(crate) fn run(args: DeskArgs) -> anyhow::Result<()> {
     let scenario = args.scenario.at(args.scenario.load());
-    let runs = simulate(&scenario, args.policy, args.seed..args.seed + args.seeds, args.arrivals);
+    let runs = simulate(
+        &scenario,
+        args.policy,
+        args.seed..args.seed + args.seeds,
+        args.arrivals,
+    );
     let report = report::Report::new(args.scenario, &scenario, args.policy, args.arrivals, &runs);
     if args.json {
         println!("{}", report.json());
@@ -65,7 +70,10 @@ pub(crate) fn run(args: DeskArgs) -> anyhow::Result<()> {
         print!("{}", report.text());
     }
     if let Some(file) = args.svg {
-        std::fs::write(&file, svg::plot(args.scenario, args.policy, args.seed, args.arrivals))?;
+        std::fs::write(
+            &file,
+            svg::plot(args.scenario, args.policy, args.seed, args.arrivals),
+        )?;
     }
     Ok(())
 }

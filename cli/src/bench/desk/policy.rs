@@ -20,11 +20,11 @@ pub(crate) enum Policy {
     NoReserve,
     /// The production machine with two reserved slots.
     Reserve2,
-    /// The production machine with three reserved slots: all of an agent with three.
-    Reserve3,
     /// The production machine, least loaded first, nothing reserved.
     LeastLoaded,
-    /// The production machine, round robin, nothing reserved.
+    /// The production machine with OCIM's cyclic list, nothing reserved.
+    Ocim,
+    /// Central queue, round robin.
     RoundRobin,
     /// Central queue, most loaded first.
     MostLoaded,
@@ -53,20 +53,28 @@ pub(crate) enum Policy {
 impl Policy {
     /// What the production machine is set to; `None` if it is not the one.
     fn settings(self) -> Option<(DeskSettings, TeamSettings)> {
-        let desk = |reserved_slots: u32| DeskSettings { reserved_slots, ..DeskSettings::default() };
+        let desk = |reserved_slots: u32| DeskSettings {
+            reserved_slots,
+            ..DeskSettings::default()
+        };
         let team = TeamSettings::default();
-        let ordered = |order: Order| TeamSettings { order, ..TeamSettings::default() };
+        let ordered = |order: Order| TeamSettings {
+            order,
+            ..TeamSettings::default()
+        };
         match self {
             Policy::Production => Some((DeskSettings::default(), team)),
-            Policy::NoAffinity => {
-                Some((DeskSettings::default(), TeamSettings { affinity: false, ..team }))
-            }
+            Policy::NoAffinity => Some((
+                DeskSettings::default(),
+                TeamSettings {
+                    affinity: false,
+                    ..team
+                },
+            )),
             Policy::NoReserve => Some((desk(0), team)),
             Policy::Reserve2 => Some((desk(2), team)),
-            // Kept as many as there are, an agent would keep none: see `State::standings`.
-            Policy::Reserve3 => Some((desk(3), team)),
             Policy::LeastLoaded => Some((desk(0), ordered(Order::MostIdle))),
-            Policy::RoundRobin => Some((desk(0), ordered(Order::RoundRobin))),
+            Policy::Ocim => Some((desk(0), ordered(Order::RoundRobin))),
             _ => None,
         }
     }
@@ -74,17 +82,48 @@ impl Policy {
     fn habits(self) -> Habits {
         let none = Habits::default();
         match self {
-            Policy::MostLoaded => Habits { most_loaded: true, ..none },
+            Policy::MostLoaded => Habits {
+                most_loaded: true,
+                ..none
+            },
             Policy::Push => Habits { push: true, ..none },
-            Policy::Tick1 => Habits { tick_s: Some(1.0), ..none },
-            Policy::Tick5 => Habits { tick_s: Some(5.0), ..none },
-            Policy::Tick5One => Habits { tick_s: Some(5.0), one_per_tick: true, ..none },
-            Policy::Sweep60 => Habits { tick_s: Some(60.0), ..none },
-            Policy::HeadOfLine => Habits { head_blocks: true, ..none },
-            Policy::Sticky15 => Habits { hold_s: Some(15.0), ..none },
-            Policy::Sticky30 => Habits { hold_s: Some(30.0), ..none },
-            Policy::Sticky60 => Habits { hold_s: Some(60.0), ..none },
-            Policy::StickyForever => Habits { hold_s: Some(f64::INFINITY), ..none },
+            Policy::Tick1 => Habits {
+                tick_s: Some(1.0),
+                ..none
+            },
+            Policy::Tick5 => Habits {
+                tick_s: Some(5.0),
+                ..none
+            },
+            Policy::Tick5One => Habits {
+                tick_s: Some(5.0),
+                one_per_tick: true,
+                ..none
+            },
+            Policy::Sweep60 => Habits {
+                tick_s: Some(60.0),
+                ..none
+            },
+            Policy::HeadOfLine => Habits {
+                head_blocks: true,
+                ..none
+            },
+            Policy::Sticky15 => Habits {
+                hold_s: Some(15.0),
+                ..none
+            },
+            Policy::Sticky30 => Habits {
+                hold_s: Some(30.0),
+                ..none
+            },
+            Policy::Sticky60 => Habits {
+                hold_s: Some(60.0),
+                ..none
+            },
+            Policy::StickyForever => Habits {
+                hold_s: Some(f64::INFINITY),
+                ..none
+            },
             _ => none,
         }
     }

@@ -35,11 +35,6 @@ impl Prng {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// In 0..n.
-    pub(super) fn below(&mut self, n: usize) -> usize {
-        ((self.unit() * n as f64) as usize).min(n.saturating_sub(1))
-    }
-
     /// Exponential.
     pub(super) fn exponential(&mut self, mean: f64) -> f64 {
         -mean * (1.0 - self.unit()).ln()

@@ -28,18 +28,30 @@ pub(super) struct Production {
 }
 
 impl Production {
-    pub(super) fn new(scenario: &Scenario, settings: DeskSettings, team: TeamSettings) -> Production {
+    pub(super) fn new(
+        scenario: &Scenario,
+        settings: DeskSettings,
+        team: TeamSettings,
+    ) -> Production {
         let skill = |skill: &Option<u8>| skill.map_or(Skills::NONE, Skills::one);
         let mut machine = Production {
             desk: Desk::new(),
             log: scenario.faults.map(|_| Vec::new()),
-            skills: scenario.classes.iter().map(|class| skill(&class.skill)).collect(),
+            skills: scenario
+                .classes
+                .iter()
+                .map(|class| skill(&class.skill))
+                .collect(),
             agents: scenario.agents.len(),
             customers: BTreeMap::new(),
             latencies: Latencies::default(),
             up: vec![false; scenario.agents.len()],
         };
-        let mode = if scenario.faults.is_some() { Mode::Ring } else { Mode::Automatic };
+        let mode = if scenario.faults.is_some() {
+            Mode::Ring
+        } else {
+            Mode::Automatic
+        };
         let team = TeamSettings {
             mode,
             // Nobody writes in this world: what would follow from silence is switched off.
@@ -56,9 +68,15 @@ impl Production {
         machine.step(0.0, Event::Settings(settings), out);
         machine.step(0.0, Event::Team(TEAM, team), out);
         for (id, agent) in scenario.agents.iter().enumerate() {
-            let skills = agent.skills.iter().fold(Skills::NONE, |s, k| s.and(Skills::one(*k)));
+            let skills = agent
+                .skills
+                .iter()
+                .fold(Skills::NONE, |s, k| s.and(Skills::one(*k)));
             let settings = AgentSettings {
-                teams: vec![Membership { team: TEAM, capacity: agent.capacity }],
+                teams: vec![Membership {
+                    team: TEAM,
+                    capacity: agent.capacity,
+                }],
                 skills,
                 capacity: agent.capacity,
                 mode: Mode::Automatic,
@@ -82,25 +100,39 @@ impl Production {
                 Action::Store(entry) => self.store(entry),
                 Action::Given { episode, agent, .. } => {
                     let customer = self.customers[&episode];
-                    out.push(Output::Assigned { customer, agent: agent.0 as usize });
+                    out.push(Output::Assigned {
+                        customer,
+                        agent: agent.0 as usize,
+                    });
                 }
                 Action::Released { episode, agent } => {
                     let customer = self.customers[&episode];
-                    out.push(Output::Released { customer, agent: agent.0 as usize });
+                    out.push(Output::Released {
+                        customer,
+                        agent: agent.0 as usize,
+                    });
                 }
                 Action::Offer { episode, agent, .. } => {
                     let customer = self.customers[&episode];
-                    out.push(Output::Offered { customer, agent: agent.0 as usize });
+                    out.push(Output::Offered {
+                        customer,
+                        agent: agent.0 as usize,
+                    });
                 }
                 Action::OfferOver { episode, agent, .. } => {
                     let customer = self.customers[&episode];
-                    out.push(Output::OfferOver { customer, agent: agent.0 as usize });
+                    out.push(Output::OfferOver {
+                        customer,
+                        agent: agent.0 as usize,
+                    });
                 }
                 Action::Closed(episode, ..) => {
                     self.customers.remove(&episode);
                 }
                 Action::StatusChanged(agent, AgentStatus::NotResponding) => {
-                    out.push(Output::NotResponding { agent: agent.0 as usize });
+                    out.push(Output::NotResponding {
+                        agent: agent.0 as usize,
+                    });
                 }
                 _ => {}
             }
@@ -108,7 +140,12 @@ impl Production {
     }
 
     fn store(&mut self, entry: Entry) {
-        if let Record::Opened { episode, conversation, .. } = &entry.record {
+        if let Record::Opened {
+            episode,
+            conversation,
+            ..
+        } = &entry.record
+        {
             self.customers.insert(*episode, conversation.0 as usize);
         }
         if let Some(log) = &mut self.log {
@@ -132,7 +169,11 @@ impl Production {
         self.step(now_s, Event::Restarted, out);
         for agent in 0..self.agents {
             if self.up[agent] {
-                self.step(now_s, Event::Bind(agent_id(agent), AgentStatus::Online), out);
+                self.step(
+                    now_s,
+                    Event::Bind(agent_id(agent), AgentStatus::Online),
+                    out,
+                );
             }
         }
     }
@@ -145,7 +186,11 @@ fn agent_id(index: usize) -> AgentId {
 impl Dispatcher for Production {
     fn handle(&mut self, now_s: f64, input: Input, out: &mut Vec<Output>) {
         let event = match input {
-            Input::Arrive { customer, class, former } => Event::Arrive {
+            Input::Arrive {
+                customer,
+                class,
+                former,
+            } => Event::Arrive {
                 conversation: ConversationId(customer as u64),
                 wanted: Wanted {
                     team: TEAM,
@@ -156,9 +201,7 @@ impl Dispatcher for Production {
                 },
                 seq: 1,
             },
-            Input::Abandon { customer } => {
-                Event::CustomerLeaves(ConversationId(customer as u64))
-            }
+            Input::Abandon { customer } => Event::CustomerLeaves(ConversationId(customer as u64)),
             Input::Finish { customer, agent } => {
                 Event::Close(agent_id(agent), self.episode(customer))
             }

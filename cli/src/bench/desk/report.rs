@@ -34,7 +34,9 @@ pub(super) struct Report {
 }
 
 fn value_name(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    value
+        .to_possible_value()
+        .map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// To as many digits as mean something.
@@ -51,11 +53,15 @@ impl Report {
         arrivals: u64,
         runs: &[Tally],
     ) -> Report {
-        let classes = scenario.classes.iter().enumerate().map(|(index, class)| ClassReport {
-            name: class.name.clone(),
-            summary: summarise(runs, |chosen| chosen == index),
-            bound: scenario.bound(Some(index)).abandoned,
-        });
+        let classes = scenario
+            .classes
+            .iter()
+            .enumerate()
+            .map(|(index, class)| ClassReport {
+                name: class.name.clone(),
+                summary: summarise(runs, |chosen| chosen == index),
+                bound: scenario.bound(Some(index)).abandoned,
+            });
         let bound = scenario.bound(None);
         let returning: u64 = runs.iter().map(|run| run.returning).sum();
         let hits: u64 = runs.iter().map(|run| run.former_hits).sum();
@@ -72,7 +78,10 @@ impl Report {
             over_capacity: runs.iter().map(|run| run.over_capacity).sum(),
             double_assignment: runs.iter().map(|run| run.double_assignment).sum(),
             jain: runs.iter().map(|run| run.jain(scenario)).sum::<f64>() / runs.len() as f64,
-            decision_p99_us: runs.iter().map(|run| run.decision_p99_us).fold(0.0, f64::max),
+            decision_p99_us: runs
+                .iter()
+                .map(|run| run.decision_p99_us)
+                .fold(0.0, f64::max),
             former_hits: (returning > 0).then(|| hits as f64 / returning as f64),
         }
     }
@@ -154,7 +163,10 @@ impl Report {
             self.idle_while_waiting_s, self.over_capacity, self.double_assignment, self.jain
         ));
         if let Some(hits) = self.former_hits {
-            line(format!("given at once to the former agent: {:.1} % of the returning", hits * 100.0));
+            line(format!(
+                "given at once to the former agent: {:.1} % of the returning",
+                hits * 100.0
+            ));
         }
         line(format!("decision p99 {:.1} µs", self.decision_p99_us));
         text

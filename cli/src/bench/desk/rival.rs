@@ -29,7 +29,6 @@ struct Agent {
     load: u32,
     skills: Vec<u8>,
     up: bool,
-    assigned_at: u64,
     pushed: VecDeque<usize>,
 }
 
@@ -50,7 +49,8 @@ pub(super) struct Rival {
     /// Numbers of customers grow with their arrival.
     waiting: BTreeMap<usize, Waiting>,
     next_tick_s: f64,
-    turn: u64,
+    /// Where the round goes on.
+    turn: usize,
     now_s: f64,
     latencies: Latencies,
 }
@@ -62,7 +62,6 @@ impl Rival {
             load: 0,
             skills: agent.skills.clone(),
             up: false,
-            assigned_at: 0,
             pushed: VecDeque::new(),
         });
         Rival {
@@ -87,21 +86,23 @@ impl Rival {
     }
 
     /// Round robin among those who can, or the busiest.
-    fn choose(&self, skill: Option<u8>, free_only: bool) -> Option<usize> {
+    fn choose(&mut self, skill: Option<u8>, free_only: bool) -> Option<usize> {
         let able = |agent: &usize| self.can(*agent, skill) && (!free_only || self.free(*agent));
-        (0..self.agents.len()).filter(able).min_by_key(|agent| {
-            let known = &self.agents[*agent];
-            let load = if self.habits.most_loaded { known.load } else { 0 };
-            (std::cmp::Reverse(load), known.assigned_at)
-        })
+        let count = self.agents.len();
+        let mut round = (0..count)
+            .map(|step| (self.turn + step) % count)
+            .filter(able);
+        if self.habits.most_loaded {
+            return round.max_by_key(|agent| self.agents[*agent].load);
+        }
+        let chosen = round.next();
+        self.turn = chosen.map_or(self.turn, |agent| agent + 1);
+        chosen
     }
 
     fn assign(&mut self, customer: usize, agent: usize, out: &mut Vec<Output>) {
         self.waiting.remove(&customer);
-        self.turn += 1;
-        let known = &mut self.agents[agent];
-        known.load += 1;
-        known.assigned_at = self.turn;
+        self.agents[agent].load += 1;
         out.push(Output::Assigned { customer, agent });
     }
 
@@ -109,14 +110,17 @@ impl Rival {
         let mut served = 0;
         let mut from = 0;
         while served < most {
-            let Some((customer, waiting)) = self.waiting.range(from..).next() else { return };
+            let Some((customer, waiting)) = self.waiting.range(from..).next() else {
+                return;
+            };
             let customer = *customer;
             from = customer + 1;
-            let former = waiting.former.filter(|agent| self.can(*agent, waiting.skill));
+            let (skill, held_until_s) = (waiting.skill, waiting.held_until_s);
+            let former = waiting.former.filter(|agent| self.can(*agent, skill));
             let agent = match former {
                 Some(agent) if self.free(agent) => Some(agent),
-                Some(_) if now_s < waiting.held_until_s => None,
-                _ => self.choose(waiting.skill, true),
+                Some(_) if now_s < held_until_s => None,
+                _ => self.choose(skill, true),
             };
             match agent {
                 Some(agent) => {
@@ -130,13 +134,15 @@ impl Rival {
     }
 
     fn push(&mut self, customer: usize, out: &mut Vec<Output>) {
-        let Some(waiting) = self.waiting.get(&customer) else { return };
-        let Some(agent) = self.choose(waiting.skill, false) else { return };
+        let Some(waiting) = self.waiting.get(&customer) else {
+            return;
+        };
+        let Some(agent) = self.choose(waiting.skill, false) else {
+            return;
+        };
         if self.free(agent) {
             self.assign(customer, agent, out);
         } else {
-            self.turn += 1;
-            self.agents[agent].assigned_at = self.turn;
             self.agents[agent].pushed.push_back(customer);
             if let Some(waiting) = self.waiting.get_mut(&customer) {
                 waiting.private = Some(agent);
@@ -146,20 +152,41 @@ impl Rival {
 
     fn take(&mut self, now_s: f64, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::Arrive { customer, class, former } => {
-                let hold_s = self.habits.hold_s.filter(|_| former.is_some()).unwrap_or(0.0);
+            Input::Arrive {
+                customer,
+                class,
+                former,
+            } => {
+                let hold_s = self
+                    .habits
+                    .hold_s
+                    .filter(|_| former.is_some())
+                    .unwrap_or(0.0);
                 let former = former.filter(|_| self.habits.hold_s.is_some());
                 let held_until_s = now_s + hold_s;
                 let skill = self.skills[class];
-                self.waiting.insert(customer, Waiting { skill, former, held_until_s, private: None });
+                self.waiting.insert(
+                    customer,
+                    Waiting {
+                        skill,
+                        former,
+                        held_until_s,
+                        private: None,
+                    },
+                );
                 if self.habits.push {
                     self.push(customer, out);
                 }
             }
             Input::Abandon { customer } => {
-                let private = self.waiting.remove(&customer).and_then(|waiting| waiting.private);
+                let private = self
+                    .waiting
+                    .remove(&customer)
+                    .and_then(|waiting| waiting.private);
                 if let Some(agent) = private {
-                    self.agents[agent].pushed.retain(|waiting| *waiting != customer);
+                    self.agents[agent]
+                        .pushed
+                        .retain(|waiting| *waiting != customer);
                 }
             }
             Input::Finish { agent, .. } => {
@@ -180,7 +207,15 @@ impl Rival {
             None => self.serve(now_s, usize::MAX, out),
             Some(tick_s) if now_s + 1e-9 >= self.next_tick_s => {
                 self.next_tick_s += tick_s;
-                self.serve(now_s, if self.habits.one_per_tick { 1 } else { usize::MAX }, out);
+                self.serve(
+                    now_s,
+                    if self.habits.one_per_tick {
+                        1
+                    } else {
+                        usize::MAX
+                    },
+                    out,
+                );
             }
             Some(_) => {}
         }
@@ -196,11 +231,16 @@ impl Dispatcher for Rival {
     }
 
     fn deadline_s(&self) -> Option<f64> {
-        let held = self.habits.hold_s.filter(|hold_s| hold_s.is_finite()).and_then(|_| {
-            // One that has passed waits for a slot, not for time.
-            let ends = self.waiting.values().map(|waiting| waiting.held_until_s);
-            ends.filter(|end_s| *end_s > self.now_s).min_by(f64::total_cmp)
-        });
+        let held = self
+            .habits
+            .hold_s
+            .filter(|hold_s| hold_s.is_finite())
+            .and_then(|_| {
+                // One that has passed waits for a slot, not for time.
+                let ends = self.waiting.values().map(|waiting| waiting.held_until_s);
+                ends.filter(|end_s| *end_s > self.now_s)
+                    .min_by(f64::total_cmp)
+            });
         match self.habits.tick_s {
             Some(_) => Some(self.next_tick_s),
             None => held,

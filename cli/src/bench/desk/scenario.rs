@@ -102,11 +102,23 @@ pub(super) fn day_curve(time_s: f64) -> f64 {
 }
 
 fn plain_agents(count: usize, capacity: u32) -> Vec<Agent> {
-    vec![Agent { capacity, skills: Vec::new() }; count]
+    vec![
+        Agent {
+            capacity,
+            skills: Vec::new()
+        };
+        count
+    ]
 }
 
 fn skilled(count: usize, skills: &[u8]) -> Vec<Agent> {
-    vec![Agent { capacity: 3, skills: skills.to_vec() }; count]
+    vec![
+        Agent {
+            capacity: 3,
+            skills: skills.to_vec()
+        };
+        count
+    ]
 }
 
 /// 100 skills; every second agent has one, most others two, every tenth three.
@@ -117,13 +129,23 @@ fn many_agents() -> Vec<Agent> {
             9 => 3,
             _ => 2,
         };
-        (0..count).map(|further| ((index + further) % 100) as u8).collect()
+        (0..count)
+            .map(|further| ((index + further) % 100) as u8)
+            .collect()
     };
-    (0..10_000).map(|index| Agent { capacity: 3, skills: skills(index) }).collect()
+    (0..10_000)
+        .map(|index| Agent {
+            capacity: 3,
+            skills: skills(index),
+        })
+        .collect()
 }
 
 fn mixed_caps() -> Vec<Agent> {
-    [1, 2, 4, 6].iter().flat_map(|capacity| plain_agents(5, *capacity)).collect()
+    [1, 2, 4, 6]
+        .iter()
+        .flat_map(|capacity| plain_agents(5, *capacity))
+        .collect()
 }
 
 impl Name {
@@ -167,11 +189,15 @@ impl Name {
                 class("en", 0.37, Some(en)),
                 class("vip", 0.13, Some(vip)),
             ],
-            Name::S8 => (0..100).map(|s| class(&format!("q{s:02}"), 0.01, Some(s))).collect(),
+            Name::S8 => (0..100)
+                .map(|s| class(&format!("q{s:02}"), 0.01, Some(s)))
+                .collect(),
             _ => vec![class("all", 1.0, None)],
         };
         let capacities: Vec<u32> = agents.iter().map(|agent| agent.capacity).collect();
-        let rate = super::bound::pool_rates(&capacities, slowdown).pop().unwrap_or(0.0);
+        let rate = super::bound::pool_rates(&capacities, slowdown)
+            .pop()
+            .unwrap_or(0.0);
         Scenario {
             classes,
             agents,
@@ -206,9 +232,18 @@ impl Scenario {
     /// The bound of the customers of these classes together.
     pub(super) fn subset_bound(&self, classes: &[usize]) -> super::bound::Steady {
         let serves = |agent: &&Agent| {
-            classes.iter().any(|class| self.classes[*class].skill.is_none_or(|s| agent.skills.contains(&s)))
+            classes.iter().any(|class| {
+                self.classes[*class]
+                    .skill
+                    .is_none_or(|s| agent.skills.contains(&s))
+            })
         };
-        let capacities: Vec<u32> = self.agents.iter().filter(serves).map(|a| a.capacity).collect();
+        let capacities: Vec<u32> = self
+            .agents
+            .iter()
+            .filter(serves)
+            .map(|a| a.capacity)
+            .collect();
         let rates = super::bound::pool_rates(&capacities, self.slowdown);
         let share: f64 = classes.iter().map(|class| self.classes[*class].share).sum();
         let arrive_per_s = self.arrive_per_s * share;
@@ -224,11 +259,16 @@ impl Scenario {
     /// Arrivals per second over a long time, bursts included.
     pub(super) fn mean_per_s(&self) -> f64 {
         let hours = if self.day {
-            (0..24).map(|hour| day_curve(f64::from(hour) * 3600.0)).sum::<f64>() / 24.0
+            (0..24)
+                .map(|hour| day_curve(f64::from(hour) * 3600.0))
+                .sum::<f64>()
+                / 24.0
         } else {
             1.0
         };
-        let bursts = self.faults.map_or(0.0, |f| f.burst as f64 / f.burst_every_s);
+        let bursts = self
+            .faults
+            .map_or(0.0, |f| f.burst as f64 / f.burst_every_s);
         self.arrive_per_s * hours + bursts
     }
 }

@@ -75,7 +75,11 @@ impl Tally {
                 continue;
             }
             seen.push(kind);
-            let alike = scenario.agents.iter().zip(&self.assigned).filter(|(agent, _)| *agent == kind);
+            let alike = scenario
+                .agents
+                .iter()
+                .zip(&self.assigned)
+                .filter(|(agent, _)| *agent == kind);
             let shares: Vec<f64> = alike.map(|(_, assigned)| *assigned as f64).collect();
             let squares: f64 = shares.iter().map(|share| share * share).sum();
             let total: f64 = shares.iter().sum();
@@ -98,9 +102,9 @@ pub(super) struct Estimate {
 
 /// Student's t, two-sided 95 %, for 1 to 30 degrees of freedom.
 const T95: [f64; 30] = [
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145,
-    2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048,
-    2.045, 2.042,
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
+    2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
+    2.052, 2.048, 2.045, 2.042,
 ];
 
 /// Of one fraction per seed; `cases` is how many arrivals one of them counts. A single seed has no
@@ -109,11 +113,20 @@ pub(super) fn estimate(values: &[f64], cases: f64) -> Estimate {
     let count = values.len() as f64;
     let mean = values.iter().sum::<f64>() / count;
     if values.len() < 2 {
-        return Estimate { mean, ci95: 1.96 * (mean * (1.0 - mean) / cases.max(1.0)).sqrt() };
+        return Estimate {
+            mean,
+            ci95: 1.96 * (mean * (1.0 - mean) / cases.max(1.0)).sqrt(),
+        };
     }
-    let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
+    let squares: f64 = values
+        .iter()
+        .map(|value| (value - mean) * (value - mean))
+        .sum();
     let t = T95.get(values.len() - 2).copied().unwrap_or(1.96);
-    Estimate { mean, ci95: t * (squares / (count - 1.0) / count).sqrt() }
+    Estimate {
+        mean,
+        ci95: t * (squares / (count - 1.0) / count).sqrt(),
+    }
 }
 
 /// What several runs say of some of their classes.
@@ -131,7 +144,10 @@ pub(super) struct Summary {
 pub(super) fn summarise(runs: &[Tally], chosen: impl Fn(usize) -> bool) -> Summary {
     let of = |run: &Tally| -> Vec<ClassTally> {
         let classes = run.classes.iter().enumerate();
-        classes.filter(|(index, _)| chosen(*index)).map(|(_, class)| class.clone()).collect()
+        classes
+            .filter(|(index, _)| chosen(*index))
+            .map(|(_, class)| class.clone())
+            .collect()
     };
     let (mut fractions, mut cases) = (Vec::new(), 0.0);
     let (mut served, mut served_wait_s, mut wait_s, mut arrivals) = (0, 0.0, 0.0, 0);
@@ -147,7 +163,10 @@ pub(super) fn summarise(runs: &[Tally], chosen: impl Fn(usize) -> bool) -> Summa
             served += class.served;
             served_wait_s += class.served_wait_s;
             wait_s += class.wait_s;
-            waits.iter_mut().zip(&class.waits).for_each(|(sum, bin)| *sum += bin);
+            waits
+                .iter_mut()
+                .zip(&class.waits)
+                .for_each(|(sum, bin)| *sum += bin);
         }
     }
     let mut below = 0;

@@ -30,7 +30,9 @@ struct Line {
 pub(super) fn plot(name: scenario::Name, policy: Policy, seed: u64, arrivals: u64) -> String {
     let loads: Vec<f64> = LOADS.iter().map(|share| share * name.load()).collect();
     let measured = |policy: Policy, colour: &'static str| Line {
-        name: policy.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned()),
+        name: policy
+            .to_possible_value()
+            .map_or_else(String::new, |v| v.get_name().to_owned()),
         colour,
         dashed: false,
         points: loads
@@ -53,9 +55,22 @@ pub(super) fn plot(name: scenario::Name, policy: Policy, seed: u64, arrivals: u6
             })
             .collect(),
     };
-    let title = name.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned());
-    let other = if policy == Policy::Tick5One { Policy::Push } else { Policy::Tick5One };
-    draw(&title, &[measured(policy, "#0b6e4f"), measured(other, "#b3261e"), bound])
+    let title = name
+        .to_possible_value()
+        .map_or_else(String::new, |v| v.get_name().to_owned());
+    let other = if policy == Policy::Tick5One {
+        Policy::Push
+    } else {
+        Policy::Tick5One
+    };
+    draw(
+        &title,
+        &[
+            measured(policy, "#0b6e4f"),
+            measured(other, "#b3261e"),
+            bound,
+        ],
+    )
 }
 
 fn draw(title: &str, lines: &[Line]) -> String {
@@ -84,13 +99,27 @@ fn draw(title: &str, lines: &[Line]) -> String {
             "<line x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at_y:.1}\" y2=\"{at_y:.1}\" stroke=\"#dddddd\"/>",
             WIDTH - RIGHT
         ));
-        add(format!("<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{wait_s:.1}</text>", LEFT - 6.0, at_y + 4.0));
-        add(format!("<text x=\"{at_x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{load:.2}</text>", HEIGHT - BOTTOM + 18.0));
+        add(format!(
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{wait_s:.1}</text>",
+            LEFT - 6.0,
+            at_y + 4.0
+        ));
+        add(format!(
+            "<text x=\"{at_x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{load:.2}</text>",
+            HEIGHT - BOTTOM + 18.0
+        ));
     }
     for (row, line) in lines.iter().enumerate() {
-        let path: Vec<String> =
-            line.points.iter().map(|(load, wait_s)| format!("{:.1},{:.1}", x(*load), y(*wait_s))).collect();
-        let dash = if line.dashed { " stroke-dasharray=\"5 4\"" } else { "" };
+        let path: Vec<String> = line
+            .points
+            .iter()
+            .map(|(load, wait_s)| format!("{:.1},{:.1}", x(*load), y(*wait_s)))
+            .collect();
+        let dash = if line.dashed {
+            " stroke-dasharray=\"5 4\""
+        } else {
+            ""
+        };
         let colour = line.colour;
         add(format!(
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dash}/>",
@@ -102,7 +131,12 @@ fn draw(title: &str, lines: &[Line]) -> String {
             LEFT + 12.0,
             LEFT + 40.0
         ));
-        add(format!("<text x=\"{}\" y=\"{}\">{}</text>", LEFT + 46.0, at_y + 4.0, line.name));
+        add(format!(
+            "<text x=\"{}\" y=\"{}\">{}</text>",
+            LEFT + 46.0,
+            at_y + 4.0,
+            line.name
+        ));
     }
     svg.push_str("</svg>\n");
     svg

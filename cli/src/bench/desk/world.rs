@@ -21,7 +21,10 @@ enum What {
     Down(usize),
     Up(usize),
     /// The agent answers the offer.
-    Answer { customer: usize, agent: usize },
+    Answer {
+        customer: usize,
+        agent: usize,
+    },
     /// The agent says that he is there again.
     Back(usize),
     Deadline,
@@ -38,7 +41,9 @@ impl Eq for Moment {}
 
 impl Ord for Moment {
     fn cmp(&self, other: &Moment) -> Ordering {
-        self.at_s.total_cmp(&other.at_s).then(self.number.cmp(&other.number))
+        self.at_s
+            .total_cmp(&other.at_s)
+            .then(self.number.cmp(&other.number))
     }
 }
 
@@ -134,7 +139,9 @@ impl<'a> World<'a> {
             agents: vec![Agent::default(); agents],
             waiting: vec![BTreeSet::new(); scenario.classes.len()],
             free: vec![0; scenario.classes.len()],
-            serves: (0..agents).map(|agent| serves(scenario, agent, reserved)).collect(),
+            serves: (0..agents)
+                .map(|agent| serves(scenario, agent, reserved))
+                .collect(),
             idles: false,
             arrivals_left: arrivals,
             arrived: 0,
@@ -148,7 +155,11 @@ impl<'a> World<'a> {
 
     fn at(&mut self, after_s: f64, what: What) {
         self.numbers += 1;
-        let moment = Moment { at_s: self.now_s + after_s, number: self.numbers, what };
+        let moment = Moment {
+            at_s: self.now_s + after_s,
+            number: self.numbers,
+            what,
+        };
         self.ahead.push(Reverse(moment));
     }
 
@@ -182,14 +193,12 @@ impl<'a> World<'a> {
 
     fn happens(&mut self, what: What) {
         match what {
+            // A burst may have taken the last arrivals meanwhile.
+            What::Arrive if self.arrivals_left == 0 => {}
             What::Arrive => {
                 self.arrivals_left -= 1;
                 self.arrive();
                 self.next_arrival();
-                let every = self.scenario.faults.map(|faults| faults.restart_every);
-                if every.is_some_and(|every| self.arrived.is_multiple_of(every)) {
-                    self.tell(Input::Restart);
-                }
             }
             What::Burst => self.burst(),
             What::Abandon(customer, turn) => {
@@ -242,7 +251,9 @@ impl<'a> World<'a> {
     }
 
     fn burst(&mut self) {
-        let Some(faults) = self.scenario.faults else { return };
+        let Some(faults) = self.scenario.faults else {
+            return;
+        };
         for _ in 0..faults.burst.min(self.arrivals_left) {
             self.arrivals_left -= 1;
             self.arrive();
@@ -270,7 +281,11 @@ impl<'a> World<'a> {
         let patience_s = self.people.exponential(scenario::PATIENCE_S);
         let customer = self.customers.len();
         let before = (before * customer as f64) as usize;
-        let former = self.customers.get(before).and_then(|c| c.agent).filter(|_| returns);
+        let former = self
+            .customers
+            .get(before)
+            .and_then(|c| c.agent)
+            .filter(|_| returns);
         let counted = self.arrived >= self.counted_from;
         self.arrived += 1;
         self.present += 1;
@@ -293,7 +308,15 @@ impl<'a> World<'a> {
         if counted && former.is_some() {
             self.tally.returning += 1;
         }
-        self.tell(Input::Arrive { customer, class, former });
+        self.tell(Input::Arrive {
+            customer,
+            class,
+            former,
+        });
+        let every = self.scenario.faults.map(|faults| faults.restart_every);
+        if every.is_some_and(|every| self.arrived.is_multiple_of(every)) {
+            self.tell(Input::Restart);
+        }
         let served_by = match self.customers[customer].phase {
             Phase::Served(agent) => Some(agent),
             _ => None,
@@ -335,7 +358,9 @@ impl<'a> World<'a> {
     }
 
     fn down(&mut self, agent: usize) {
-        let Some(faults) = self.scenario.faults else { return };
+        let Some(faults) = self.scenario.faults else {
+            return;
+        };
         if !self.agents[agent].up {
             return;
         }
@@ -390,8 +415,13 @@ impl<'a> World<'a> {
             return;
         }
         self.work(agent);
-        let first = self.agents[agent].chats.iter().min_by(|a, b| a.0.total_cmp(&b.0));
-        let Some((_, customer)) = first.copied() else { return };
+        let first = self.agents[agent]
+            .chats
+            .iter()
+            .min_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((_, customer)) = first.copied() else {
+            return;
+        };
         self.part(agent, customer);
         self.gone(customer, true);
         self.tell(Input::Finish { customer, agent });
@@ -479,7 +509,7 @@ impl<'a> World<'a> {
         known.phase = Phase::Served(agent);
         known.agent = Some(agent);
         known.waited_s += self.now_s - known.waits_since_s;
-        let (class, work_s, counted) = (known.class, known.work_s, known.counted);
+        let (class, work_s) = (known.class, known.work_s);
         self.waiting[class].remove(&customer);
         self.work(agent);
         self.count_free(agent, -1);
@@ -488,9 +518,7 @@ impl<'a> World<'a> {
         known.chats.push((known.clock_s + work_s, customer));
         self.count_free(agent, 1);
         self.check_capacity(agent);
-        if counted {
-            self.tally.assigned[agent] += 1;
-        }
+        self.tally.assigned[agent] += 1;
         self.schedule(agent);
     }
 
@@ -536,14 +564,18 @@ impl<'a> World<'a> {
     }
 
     fn free_for(&self, class: usize, declined: &[usize]) -> bool {
-        (0..self.agents.len()).filter(|agent| !declined.contains(agent)).any(|agent| {
-            let known = &self.agents[agent];
-            let used = (known.chats.len() + known.offers.len()) as u32;
-            let free = self.scenario.agents[agent].capacity.saturating_sub(used);
-            let last_too = self.serves[agent].iter().find(|(served, _)| *served == class);
-            let fits = |last_too: &bool| free > 0 && (*last_too || free > self.reserved);
-            known.up && known.responds && last_too.is_some_and(|(_, last_too)| fits(last_too))
-        })
+        (0..self.agents.len())
+            .filter(|agent| !declined.contains(agent))
+            .any(|agent| {
+                let known = &self.agents[agent];
+                let used = (known.chats.len() + known.offers.len()) as u32;
+                let free = self.scenario.agents[agent].capacity.saturating_sub(used);
+                let last_too = self.serves[agent]
+                    .iter()
+                    .find(|(served, _)| *served == class);
+                let fits = |last_too: &bool| free > 0 && (*last_too || free > self.reserved);
+                known.up && known.responds && last_too.is_some_and(|(_, last_too)| fits(last_too))
+            })
     }
 }
 
@@ -551,11 +583,18 @@ impl<'a> World<'a> {
 fn serves(scenario: &Scenario, agent: usize, reserved: u32) -> Vec<(usize, bool)> {
     let known = &scenario.agents[agent];
     let slots = |skill: u8| -> u32 {
-        let with = scenario.agents.iter().filter(|agent| agent.skills.contains(&skill));
+        let with = scenario
+            .agents
+            .iter()
+            .filter(|agent| agent.skills.contains(&skill));
         with.map(|agent| agent.capacity).sum()
     };
     let keeps = known.skills.len() >= 3 && known.capacity > reserved;
-    let fewest = if keeps { known.skills.iter().map(|skill| slots(*skill)).min() } else { None };
+    let fewest = if keeps {
+        known.skills.iter().map(|skill| slots(*skill)).min()
+    } else {
+        None
+    };
     let classes = scenario.classes.iter().enumerate();
     let served = classes.filter(|(_, class)| class.skill.is_none_or(|s| known.skills.contains(&s)));
     served
@@ -563,7 +602,9 @@ fn serves(scenario: &Scenario, agent: usize, reserved: u32) -> Vec<(usize, bool)
             let others = scenario.agents.iter().any(|other| {
                 other.skills.len() < 3 && class.skill.is_none_or(|s| other.skills.contains(&s))
             });
-            let rare = class.skill.is_some_and(|skill| fewest == Some(slots(skill)));
+            let rare = class
+                .skill
+                .is_some_and(|skill| fewest == Some(slots(skill)));
             (index, !keeps || rare || !others)
         })
         .collect()
