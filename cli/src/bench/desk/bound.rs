@@ -87,6 +87,45 @@ pub(super) fn chain(
     }
 }
 
+/// The chain into which `burst` more come at once, `bursts_per_s` times.
+pub(super) fn chain_with_bursts(
+    arrive_per_s: f64,
+    (bursts_per_s, burst): (f64, usize),
+    service_per_s: f64,
+    leave_per_s: f64,
+    rates: &[f64],
+) -> Steady {
+    let slots = rates.len() - 1;
+    let (mut sum, mut queue, mut waits, mut busy) = (0.0, 0.0, 0.0, 0.0);
+    // What goes up past n equals what comes down to it: each state follows from those below.
+    let mut p = vec![1e-200];
+    let mut from_below = 0.0;
+    for n in 0.. {
+        let weight = p[n];
+        sum += weight;
+        queue += weight * n.saturating_sub(slots) as f64;
+        waits += if n >= slots { weight } else { 0.0 };
+        busy += weight * n.min(slots) as f64;
+        from_below += weight;
+        if n >= burst {
+            from_below -= p[n - burst];
+        }
+        let served = (n + 1).min(slots);
+        let death = rates[served] * service_per_s + (n + 1 - served) as f64 * leave_per_s;
+        p.push((arrive_per_s * weight + bursts_per_s * from_below.max(0.0)) / death);
+        if n > slots + 2 * burst && weight < 1e-15 * sum {
+            break;
+        }
+    }
+    let (queue, arrived) = (queue / sum, arrive_per_s + bursts_per_s * burst as f64);
+    Steady {
+        abandoned: leave_per_s * queue / arrived,
+        queue,
+        waits: waits / sum,
+        busy: busy / sum,
+    }
+}
+
 /// The chain through a day that repeats itself, `rate_at` giving the arrivals per second: integrated
 /// until the second day, whose means are returned.
 pub(super) fn chain_through_day(

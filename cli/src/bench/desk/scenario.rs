@@ -248,7 +248,11 @@ impl Scenario {
         let share: f64 = classes.iter().map(|class| self.classes[*class].share).sum();
         let arrive_per_s = self.arrive_per_s * share;
         let (service, leave) = (1.0 / WORK_S, 1.0 / PATIENCE_S);
-        if self.day {
+        if let Some(faults) = self.faults {
+            // As if nobody dropped out or took time to answer.
+            let bursts = (1.0 / faults.burst_every_s, faults.burst);
+            super::bound::chain_with_bursts(arrive_per_s, bursts, service, leave, &rates)
+        } else if self.day {
             let rate_at = |time_s: f64| arrive_per_s * day_curve(time_s);
             super::bound::chain_through_day(rate_at, DAY_S, service, leave, &rates)
         } else {

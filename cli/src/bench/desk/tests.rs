@@ -1,6 +1,6 @@
 //! Tests of the benchmark: the bounds against published values, and that it tells good from bad.
 
-use super::bound::{chain, pool_rates};
+use super::bound::{chain, chain_with_bursts, pool_rates};
 use super::policy::Policy;
 use super::scenario::{Agent, Class, Name, Scenario};
 use super::stats::{estimate, summarise};
@@ -49,6 +49,17 @@ fn the_bounds_of_the_scenarios_are_the_published_ones() {
     close(bound(Name::S2, None), 0.0246, 0.00005);
     close(bound(Name::S3, None), 0.0185, 0.00005);
     close(bound(Name::S3, Some(2)), 0.0697, 0.00005);
+}
+
+/// Bursts of one are Poisson arrivals.
+#[test]
+fn bursts_of_one_are_the_plain_chain() {
+    let rates = pool_rates(&[3; 20], 0.0);
+    let plain = chain(0.115, 1.0 / 480.0, 1.0 / 180.0, &rates);
+    let bursts = chain_with_bursts(0.1, (0.015, 1), 1.0 / 480.0, 1.0 / 180.0, &rates);
+    close(bursts.abandoned, plain.abandoned, 1e-9);
+    close(bursts.waits, plain.waits, 1e-9);
+    close(bursts.busy, plain.busy, 1e-6);
 }
 
 /// A day without a curve is the steady state.

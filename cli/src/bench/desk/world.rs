@@ -488,6 +488,10 @@ impl<'a> World<'a> {
                 if self.customers[customer].phase == Phase::Waits {
                     let class = self.customers[customer].class;
                     self.waiting[class].insert(customer);
+                    // He was there and did not answer: he is not asked for this one again.
+                    if self.agents[agent].up && self.agents[agent].responds {
+                        self.customers[customer].declined.push(agent);
+                    }
                 }
             }
             Output::NotResponding { agent } => {
