@@ -1,20 +1,32 @@
-//! tmp
-fn main() {
-    let rt = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    rt.block_on(async {
-        tracing_subscriber::fmt()
-            .with_env_filter("debug")
-            .with_writer(std::io::stderr)
-            .init();
-        let mut s = tidings_server::config::Settings::default();
-        s.delivery.durability = tidings_server::store::Durability::Memory;
-        s.echo = true;
-        let r = tidings_server::Server::start(s).await.unwrap();
-        println!("ready {:?}", r.addresses());
-        tokio::signal::ctrl_c().await.unwrap();
-        r.stop().await;
-    });
+//! The one binary: `tidings`.
+
+mod bench;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Instant messaging with live customer service built in.
+#[derive(Debug, Parser)]
+#[command(name = "tidings", version)]
+struct Tidings {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure any server that speaks the protocol
+    #[command(subcommand)]
+    Bench(bench::BenchArgs),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Tidings::parse().command {
+        Command::Bench(args) => bench::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("tidings: {error:#}");
+        ExitCode::FAILURE
+    })
 }
