@@ -1,14 +1,21 @@
-//! The one binary: `tidings`.
+//! The one binary: `tidings`. Reads the command line and hands over to one command each; a command
+//! answers with the process's exit code.
 
 mod bench;
+mod listen;
+mod send;
+mod serve;
 
+use std::future::Future;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-/// Instant messaging with live customer service built in.
+/// Instant messaging over TCP, UDP and WebSocket: what it has acknowledged is on disk, stored once,
+/// in order, and reaches its receiver.
 #[derive(Debug, Parser)]
-#[command(name = "tidings", version)]
+#[command(name = "tidings", version, max_term_width = 100)]
 struct Tidings {
     #[command(subcommand)]
     command: Command,
@@ -16,17 +23,34 @@ struct Tidings {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the server
+    Serve(serve::ServeArgs),
+    Send(send::SendArgs),
+    Listen(listen::ListenArgs),
     /// Measure any server that speaks the protocol
     #[command(subcommand)]
     Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
+    // A usage error ends the process here, with exit code 2.
     let outcome = match Tidings::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Send(args) => client(send::run(args)),
+        Command::Listen(args) => client(listen::run(args)),
         Command::Bench(args) => bench::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("tidings: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Runs a client's command: one thread is plenty.
+fn client(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("no runtime for the client")?
+        .block_on(command)
 }

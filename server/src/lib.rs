@@ -1,5 +1,6 @@
 //! The embeddable Tidings server: sockets, disk, HTTP around the pure machines of `tidings-core`.
 //!
+//! - `auth`: who may come in
 //! - `config`: settings, from defaults to a validated struct
 //! - `transport`: sockets to frames, one file per transport
 //! - `link`: outboxes, back-pressure, closing
@@ -8,6 +9,7 @@
 //!
 //! `transport → link → router → store`; nothing imports `transport` but `server`.
 
+pub mod auth;
 mod clock;
 pub mod config;
 mod link;

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Settings;
 use crate::router::Router;
-use crate::store::{Durability, MemoryOptions, MemoryStore};
+use crate::store::{Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::transport::{self, tcp, udp, websocket};
 
@@ -117,7 +117,13 @@ impl Server {
 fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
     let store: Arc<dyn Store> = match settings.delivery.durability {
         Durability::Memory => Arc::new(MemoryStore::new(MemoryOptions::default())),
-        _ => Arc::new(MemoryStore::new(MemoryOptions::default())),
+        durability => {
+            let options = SqliteOptions {
+                durability,
+                ..SqliteOptions::default()
+            };
+            Arc::new(SqliteStore::open(&settings.data, options)?)
+        }
     };
     for (group, members) in &settings.groups {
         let members: Vec<Name> = members.iter().map(|m| Name::from(&**m)).collect();

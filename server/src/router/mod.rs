@@ -11,8 +11,8 @@ mod perform;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tidings_core::custody::{Cursor, Record};
@@ -21,6 +21,7 @@ use tidings_core::session::Transport;
 use tidings_core::shard::{Action, CloseReason, Config, Event, Input, Shard};
 use tidings_core::wire::mobileimsdk::Frame;
 
+use crate::auth::Door;
 use crate::clock::Clock;
 use crate::link::{Encoder, LinkEnd, OutgoingDatagrams, StreamLink};
 use crate::store::Store;
@@ -61,19 +62,23 @@ struct Guarded {
 }
 
 /// What is left to do when the lock is released.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Todo {
     flush: Vec<Arc<StreamLink>>,
     datagrams: OutgoingDatagrams,
     remember: Vec<Cursor>,
     load: Vec<load::Job>,
+    verify: Vec<(LinkId, crate::auth::Answer)>,
     tell: Vec<Event>,
     wake_committer: bool,
 }
 
 /// The router of one server.
 pub(crate) struct Router {
+    /// Itself, for the tasks that it starts.
+    me: Weak<Router>,
     guarded: Mutex<Guarded>,
+    door: Door,
     store: Arc<dyn Store>,
     immediate: bool,
     committer: Committer,
@@ -99,7 +104,9 @@ impl Router {
         server_timestamp: bool,
         store: Arc<dyn Store>,
     ) -> std::io::Result<Arc<Router>> {
-        let router = Arc::new(Router {
+        let router = Arc::new_cyclic(|me| Router {
+            me: me.clone(),
+            door: Door,
             guarded: Mutex::new(Guarded {
                 shard: Shard::new(config),
                 links: Vec::new(),
@@ -180,6 +187,9 @@ impl Router {
         let mut actions = std::mem::take(&mut guarded.actions);
         for (from, frame, bytes) in arrivals {
             let known = guarded.addresses.get(&from).copied();
+            if known.is_some_and(|link| guarded.shard.is_saturated(link)) {
+                continue; // a datagram cannot be read later; its sender sends it again
+            }
             let link = match known {
                 Some(link) => link,
                 None if frame.kind == tidings_core::wire::code::LOGIN => {
@@ -239,9 +249,14 @@ impl Router {
         self.finish(todo);
     }
 
+    /// True if so much waits for the committer that nothing more should be read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.committer.is_full()
+    }
+
     /// Waits while too much waits for the committer: everybody is read more slowly.
     pub(crate) async fn room(&self) {
-        while self.committer.is_full() {
+        while self.is_full() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }

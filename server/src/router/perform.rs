@@ -8,6 +8,7 @@ use tidings_core::shard::{Action, CloseReason, Event, Input};
 use tidings_core::time::Now;
 
 use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, load};
+use crate::auth::{Credentials, Decision};
 use crate::link::{LinkEnd, StreamLink};
 
 impl Router {
@@ -38,13 +39,18 @@ impl Router {
                 match action {
                     Action::Commit(record) if self.immediate => records.push(record),
                     Action::Commit(record) => todo.wake_committer |= self.committer.push(record),
-                    // Accounts and tokens have their own room, which does not exist yet: whoever
-                    // can reach an open server is who he says he is.
-                    Action::Verify { link, .. } => {
-                        guarded
-                            .shard
-                            .on(now, Input::Verified { link, code: 0 }, &mut follow);
-                    }
+                    Action::Verify {
+                        link,
+                        user,
+                        token,
+                        extra,
+                    } => match self.door.verify(Credentials { user, token, extra }) {
+                        Decision::Now(code) => {
+                            let input = Input::Verified { link, code };
+                            guarded.shard.on(now, input, &mut follow);
+                        }
+                        Decision::Later(answer) => todo.verify.push((link, answer)),
+                    },
                     Action::Load {
                         link,
                         wants,
@@ -138,6 +144,15 @@ impl Router {
         if !todo.remember.is_empty() {
             self.store.acknowledge(&mut todo.remember);
         }
+        for (link, answer) in todo.verify.drain(..) {
+            let Some(router) = self.me.upgrade() else {
+                continue;
+            };
+            self.runtime.spawn(async move {
+                let code = answer.await;
+                router.feed(Input::Verified { link, code });
+            });
+        }
         for job in todo.load.drain(..) {
             self.loader.push(job);
         }
@@ -152,19 +167,25 @@ impl Router {
         }
     }
 
-    /// Few links: at once. Many: shared out, or this thread would be the ceiling for all.
+    /// Few links: at once. Many: shared out among the I/O workers, or the committer would be the
+    /// ceiling for everybody; a thread that is one of them keeps a share.
     fn flush(&self, mut links: Vec<Arc<StreamLink>>) {
-        if links.len() <= FLUSH_INLINE_MAX || tokio::runtime::Handle::try_current().is_ok() {
-            links.iter().for_each(StreamLink::flush);
-            return;
+        if links.len() > FLUSH_INLINE_MAX {
+            let share = links
+                .len()
+                .div_ceil(self.runtime.metrics().num_workers().max(1));
+            let keep = if tokio::runtime::Handle::try_current().is_ok() {
+                share
+            } else {
+                0
+            };
+            while links.len() > keep {
+                let part = links.split_off(links.len().saturating_sub(share).max(keep));
+                self.runtime
+                    .spawn(async move { part.iter().for_each(StreamLink::flush) });
+            }
         }
-        let workers = self.runtime.metrics().num_workers().max(1);
-        let share = links.len().div_ceil(workers);
-        while !links.is_empty() {
-            let part = links.split_off(links.len().saturating_sub(share));
-            self.runtime
-                .spawn(async move { part.iter().for_each(StreamLink::flush) });
-        }
+        links.iter().for_each(StreamLink::flush);
     }
 }
 

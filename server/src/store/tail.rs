@@ -185,11 +185,6 @@ impl Tail {
         self.by_user.get(user).into_iter().flatten().copied()
     }
 
-    /// Every conversation that the tail knows, in no particular order.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.conversations.values()
-    }
-
     /// Makes a conversation known, with nothing of it in the tail.
     pub(crate) fn know(&mut self, key: &Name, head: Head) {
         let conversation = head.conversation;
@@ -228,11 +223,23 @@ impl Tail {
         }
     }
 
-    /// Puts one message at the end; its conversation is known already.
-    pub(crate) fn append(&mut self, message: MessageRef, hash: u64) {
-        while self.last() + 1 < message.position {
+    /// A row of a known conversation was found at the end of the log.
+    pub(crate) fn extend(&mut self, conversation: u64, position: u64) {
+        if let Some(entry) = self.conversations.get_mut(&conversation) {
+            entry.head.push(position);
+        }
+    }
+
+    /// Positions up to this one are given, whatever became of their messages.
+    pub(crate) fn pad(&mut self, upto: u64) {
+        while self.last() < upto {
             self.slots.push_back(None);
         }
+    }
+
+    /// Puts one message at the end; its conversation is known already.
+    pub(crate) fn append(&mut self, message: MessageRef, hash: u64) {
+        self.pad(message.position - 1);
         self.bytes += cost(&message);
         if let Some(entry) = self.conversations.get_mut(&message.conversation.0) {
             entry.recent.push_back(message.position);
