@@ -6,6 +6,9 @@ use std::str::FromStr;
 
 use tidings_core::wire::mobileimsdk::login::{Declared, Login, encode_login};
 
+/// Ports that one source address is asked for; the next address takes over, on loopback.
+pub(super) const PORTS_PER_SOURCE: usize = 20_000;
+
 /// How frames travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scheme {
@@ -106,6 +109,9 @@ pub(super) struct Common {
     /// Threads of the load generator [default: one per core, at most two]
     #[arg(long)]
     pub(super) threads: Option<usize>,
+    /// Which loopback address to connect from first, for processes that share the work
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub(super) sources_from: usize,
 }
 
 impl Common {
@@ -131,6 +137,7 @@ impl Common {
             extensions: self.extensions == Extensions::On,
             token: self.token.clone(),
             heartbeat_ns: self.heartbeat.max(1) * 1_000_000_000,
+            number_from: self.sources_from * PORTS_PER_SOURCE,
         }
     }
 }
@@ -142,6 +149,8 @@ pub(super) struct Dialing {
     pub(super) extensions: bool,
     pub(super) token: String,
     pub(super) heartbeat_ns: u64,
+    /// Connections count from here; see [`PORTS_PER_SOURCE`].
+    pub(super) number_from: usize,
 }
 
 impl Dialing {
@@ -199,6 +208,7 @@ mod tests {
             extensions: false,
             token: "t-{user}".to_owned(),
             heartbeat_ns: 1,
+            number_from: 0,
         };
         let login = dialing.login("ann", 7);
         assert!(

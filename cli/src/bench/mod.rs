@@ -5,7 +5,11 @@
 
 mod args;
 mod engine;
+mod fanout;
 mod histogram;
+mod idle;
+mod login;
+mod pairs;
 mod process;
 mod relay;
 mod report;
@@ -19,11 +23,20 @@ use std::process::ExitCode;
 pub(crate) enum BenchArgs {
     /// Pairs of users, one sends to the other: throughput, latency, loss, order
     Relay(relay::RelayArgs),
+    /// Connections that are logged in and do nothing: memory
+    Idle(idle::IdleArgs),
+    /// Logins per second
+    Login(login::LoginArgs),
+    /// One member of a group sends to all others: deliveries per second
+    Fanout(fanout::FanoutArgs),
 }
 
 /// Runs one benchmark. The exit code is 1 if a promise was broken: loss, doubles, disorder.
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     match args {
         BenchArgs::Relay(args) => relay::run(args),
+        BenchArgs::Idle(args) => idle::run(args),
+        BenchArgs::Login(args) => login::run(args),
+        BenchArgs::Fanout(args) => fanout::run(args),
     }
 }

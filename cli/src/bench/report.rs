@@ -209,7 +209,7 @@ impl Progress {
     }
 
     /// Clears the line.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&self) {
         if self.terminal && self.shown.is_some() {
             eprint!("\r\x1b[K");
         }

@@ -117,7 +117,9 @@ impl<S: Scenario + Send + 'static> Crew<S> {
         for (index, scenario) in scenarios.into_iter().enumerate() {
             let mut worker = Worker::new(dialing.clone(), origin, scenario)?;
             // Far apart, so that no two workers use up the ports of one address.
-            worker.net.number_from(index * 1_000_000);
+            worker
+                .net
+                .number_from(dialing.number_from + index * 1_000_000);
             prepare(&mut worker);
             crew.wakers.push(Arc::new(worker.waker()?));
             let thread = std::thread::Builder::new().name(format!("bench-{index}"));

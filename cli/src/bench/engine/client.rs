@@ -1,5 +1,6 @@
 //! One connection of the load generator: a user, his socket, what waits to be sent.
 
+use std::borrow::Cow;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -9,12 +10,13 @@ use tidings_core::limits;
 use tidings_core::wire::mobileimsdk::tcp;
 use tidings_core::wire::websocket::{Decoder, Event, Opcode, Role, encode_frame};
 
-use crate::bench::args::{Endpoint, Scheme};
+use crate::bench::args::{Endpoint, PORTS_PER_SOURCE, Scheme};
 
-/// Ports that one source address is asked for; the next address takes over, on loopback.
-const PORTS_PER_SOURCE: usize = 20_000;
 /// What the kernel may buffer for a UDP socket; a burst from the server must fit.
 const DATAGRAM_BUFFER_BYTES: usize = 1 << 20;
+
+/// A frame, if one is whole, and how many bytes it took; an empty one is nothing to look at.
+type NextFrame<'b> = (Option<Cow<'b, [u8]>>, usize);
 
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,11 +203,7 @@ impl Client {
     }
 
     /// The next frame at the front of what was read, if it is whole, and how many bytes to skip.
-    pub(super) fn next_frame<'b>(
-        &mut self,
-        bytes: &'b mut [u8],
-    ) -> Result<(Option<std::borrow::Cow<'b, [u8]>>, usize), String> {
-        use std::borrow::Cow;
+    pub(super) fn next_frame<'b>(&mut self, bytes: &'b mut [u8]) -> Result<NextFrame<'b>, String> {
         match self.scheme {
             Scheme::Udp if bytes.is_empty() => Ok((None, 0)),
             Scheme::Udp => {
@@ -221,11 +219,7 @@ impl Client {
         }
     }
 
-    fn next_message<'b>(
-        &mut self,
-        bytes: &'b mut [u8],
-    ) -> Result<(Option<std::borrow::Cow<'b, [u8]>>, usize), String> {
-        use std::borrow::Cow;
+    fn next_message<'b>(&mut self, bytes: &'b mut [u8]) -> Result<NextFrame<'b>, String> {
         let Some(decoder) = &mut self.decoder else {
             return Err("frames before the WebSocket is open".to_owned());
         };

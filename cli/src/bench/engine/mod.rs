@@ -97,9 +97,11 @@ impl Net {
         self.opened = number;
     }
 
-    /// Connects `who` anew, as his user; `first_login_time` as the server gave it, or 0.
-    pub(super) fn reopen(&mut self, who: usize, first_login_time: i64) {
-        let user = self.clients[who].user.clone();
+    /// Connects `who` anew; `first_login_time` as the server gave it, or 0. What waits to be sent
+    /// on the old connection is sent before it ends.
+    pub(super) fn reopen(&mut self, who: usize, user: String, first_login_time: i64) {
+        // A connection that is going away may refuse it.
+        let _ = self.clients[who].flush();
         match self.connect(who, user, first_login_time) {
             Ok(client) => self.clients[who] = client,
             Err(error) => self.fail(error),
@@ -119,6 +121,13 @@ impl Net {
             client.phase = Phase::Closed;
             let user = client.user.clone();
             self.push_control(who, code::LOGOUT, &user, None);
+        }
+    }
+
+    /// Queues a LOGOUT on all connections that are online.
+    pub(super) fn log_out_all(&mut self) {
+        for who in 0..self.clients.len() {
+            self.log_out(who);
         }
     }
 

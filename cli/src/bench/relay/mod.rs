@@ -1,13 +1,8 @@
 //! `tidings bench relay`: pairs of users, one sends to the other.
 //!
-//! Sender and receiver of a pair live on one thread, so that what became of each message is known
-//! without a lock. Every message is accounted for, from the first to the last of the drain; the
-//! latencies and rates are those of the measured interval.
+//! Every message is accounted for, from the first to the last of the drain; the latencies and rates
+//! are those of the measured interval.
 
-mod pairs;
-#[cfg(test)]
-mod tests;
-mod tracker;
 mod versus;
 
 use std::process::ExitCode;
@@ -16,9 +11,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use self::pairs::{Pace, Pairs, Seen};
 use super::args::{Common, Endpoint, Scheme};
 use super::engine::Faults;
+use super::pairs::{Link, Pace, Pairs, Plan, Seen};
 use super::process::{self, Usage};
 use super::report::{Progress, Report};
 use super::stage::{Crew, Part, Stage, pace};
@@ -169,30 +164,45 @@ fn start(args: &RelayArgs, number: usize, stage: &Arc<Stage>) -> anyhow::Result<
         "--rate must be above 0"
     );
     let prefix = common.prefix(number);
-    let users: Vec<(String, String)> = (0..count)
-        .map(|pair| (format!("{prefix}s{pair}"), format!("{prefix}r{pair}")))
-        .collect();
     let threads = common.threads(count);
-    let shares: Vec<_> = users.chunks(count.div_ceil(threads)).collect();
-    let scenario = |share: &&[(String, String)]| {
-        let pace = match args.rate {
-            // Each share of the pairs has its share of the rate.
-            Some(rate) => Pace::Rate(rate * share.len() as f64 / count as f64),
-            None => Pace::Window(u64::from(args.window)),
+    let mut scenarios = Vec::new();
+    let mut users = Vec::new();
+    for first in (0..count).step_by(count.div_ceil(threads)) {
+        let share = first..count.min(first + count.div_ceil(threads));
+        let names: Vec<String> = share
+            .clone()
+            .flat_map(|pair| [format!("{prefix}s{pair}"), format!("{prefix}r{pair}")])
+            .collect();
+        let link = |pair: usize| Link {
+            sender: 2 * pair,
+            receiver: 2 * pair + 1,
         };
-        let is_udp = common.server.scheme == Scheme::Udp;
-        let grace_ns = (args.grace * 1e9) as u64;
-        Pairs::new(stage.clone(), share, pace, args.body, is_udp, grace_ns)
-    };
-    let scenarios = shares.iter().map(scenario).collect();
-    let mut shares = shares.iter();
+        let links: Vec<Link> = (0..share.len()).map(link).collect();
+        let plan = plan(args, share.len() as f64 / count as f64);
+        scenarios.push(Pairs::new(stage.clone(), &names, &links, plan));
+        users.push(names);
+    }
+    let mut users = users.into_iter();
     Crew::start(&common.dialing(), stage.origin, scenarios, |worker| {
-        for (sender, receiver) in shares.next().copied().unwrap_or_default() {
-            worker.net.log_in(sender.clone());
-            worker.net.log_in(receiver.clone());
+        for user in users.next().unwrap_or_default() {
+            worker.net.log_in(user);
         }
     })
     .context("cannot start the load generator")
+}
+
+/// What a thread with this share of the pairs does.
+fn plan(args: &RelayArgs, share: f64) -> Plan {
+    Plan {
+        pace: match args.rate {
+            Some(rate) => Pace::Rate(rate * share),
+            None => Pace::Window(u64::from(args.window)),
+        },
+        body: args.body,
+        quota: u64::MAX,
+        resends: args.common.server.scheme == Scheme::Udp,
+        grace_ns: (args.grace * 1e9) as u64,
+    }
 }
 
 /// The figures of a round, as the issue names them.

@@ -16,7 +16,7 @@ struct Fate {
 
 /// The messages of one sender to one receiver, numbered from 0.
 #[derive(Debug, Default)]
-pub(in crate::bench) struct Tracker {
+pub(super) struct Tracker {
     /// Those from number `base` on.
     row: VecDeque<Fate>,
     base: u64,
@@ -24,16 +24,16 @@ pub(in crate::bench) struct Tracker {
     stragglers: BTreeMap<u64, Fate>,
     /// One more than the highest number received.
     received_to: u64,
-    pub(in crate::bench) sent: u64,
-    pub(in crate::bench) acked: u64,
-    pub(in crate::bench) received: u64,
-    pub(in crate::bench) duplicated: u64,
-    pub(in crate::bench) out_of_order: u64,
+    pub(super) sent: u64,
+    pub(super) acked: u64,
+    pub(super) received: u64,
+    pub(super) duplicated: u64,
+    pub(super) out_of_order: u64,
 }
 
 impl Tracker {
     /// The next message is sent; answers its number.
-    pub(in crate::bench) fn send(&mut self, now_ns: u64) -> u64 {
+    pub(super) fn send(&mut self, now_ns: u64) -> u64 {
         let seq = self.base + self.row.len() as u64;
         self.row.push_back(Fate {
             sent_ns: now_ns,
@@ -52,7 +52,7 @@ impl Tracker {
     }
 
     /// An acknowledgement came; answers when the message was sent, if it is the first.
-    pub(in crate::bench) fn ack(&mut self, seq: u64) -> Option<u64> {
+    pub(super) fn ack(&mut self, seq: u64) -> Option<u64> {
         let fate = self.fate(seq).filter(|fate| !fate.acked)?;
         fate.acked = true;
         let sent_ns = fate.sent_ns;
@@ -62,7 +62,7 @@ impl Tracker {
     }
 
     /// The message came; answers when it was sent, if it is the first copy.
-    pub(in crate::bench) fn receive(&mut self, seq: u64) -> Option<u64> {
+    pub(super) fn receive(&mut self, seq: u64) -> Option<u64> {
         let Some(fate) = self.fate(seq).filter(|fate| !fate.received) else {
             self.duplicated += 1;
             return None;
@@ -78,24 +78,19 @@ impl Tracker {
         Some(sent_ns)
     }
 
-    /// Messages sent and not acknowledged.
-    pub(in crate::bench) fn unacked(&self) -> u64 {
-        self.sent - self.acked
-    }
-
     /// True if every message was acknowledged and received.
-    pub(in crate::bench) fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.acked == self.sent && self.received == self.sent
     }
 
     /// Messages that were acknowledged and have not been received.
-    pub(in crate::bench) fn lost(&self) -> u64 {
+    pub(super) fn lost(&self) -> u64 {
         let all = self.row.iter().chain(self.stragglers.values());
         all.filter(|fate| fate.acked && !fate.received).count() as u64
     }
 
     /// Numbers of messages sent before `before_ns` that nobody has acknowledged.
-    pub(in crate::bench) fn unacked_before(&self, before_ns: u64) -> Vec<u64> {
+    pub(super) fn unacked_before(&self, before_ns: u64) -> Vec<u64> {
         let row = self
             .row
             .iter()
@@ -181,7 +176,7 @@ mod tests {
         }
         tracker.receive(0);
         tracker.receive(2);
-        assert_eq!((tracker.lost(), tracker.unacked()), (1, 1));
+        assert_eq!((tracker.lost(), tracker.sent - tracker.acked), (1, 1));
         assert!(!tracker.is_complete());
     }
 

@@ -1,4 +1,11 @@
-//! The pairs of one thread: who sends, who receives, and the checks on what arrives.
+//! Pairs of one thread: who sends, who receives, and the checks on what arrives.
+//!
+//! Sender and receiver of a pair live on one thread, so that what became of each message is known
+//! without a lock. Used by `relay`, and by `idle` for connections that have talked.
+
+#[cfg(test)]
+mod tests;
+mod tracker;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -6,7 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tidings_core::wire::code;
 use tidings_core::wire::mobileimsdk::Frame;
 
-use super::tracker::Tracker;
+use self::tracker::Tracker;
 use crate::bench::args::random;
 use crate::bench::engine::{Net, Scenario};
 use crate::bench::histogram::Histogram;
@@ -18,9 +25,38 @@ const AGAIN_NS: u64 = 5_000_000_000;
 /// How often to look for such.
 const LOOK_NS: u64 = 1_000_000_000;
 
-/// One sender and one receiver: connections `2 × index` and `2 × index + 1` of their worker.
+/// Who sends to whom: indices of connections of one worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) sender: usize,
+    pub(super) receiver: usize,
+}
+
+/// What a run does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Plan {
+    pub(super) pace: Pace,
+    /// Length of a message's body.
+    pub(super) body: usize,
+    /// Messages that each sender sends at most.
+    pub(super) quota: u64,
+    /// Datagrams are sent again; a stream loses nothing.
+    pub(super) resends: bool,
+    /// The drain is given up after this without progress.
+    pub(super) grace_ns: u64,
+}
+
+/// What a connection is, as indices of pairs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Role {
+    sends: Option<usize>,
+    receives: Option<usize>,
+}
+
+/// One sender and one receiver.
 #[derive(Debug)]
 struct Pair {
+    link: Link,
     ids: Ids,
     message: Outgoing,
     /// The receiver's.
@@ -89,17 +125,15 @@ impl Seen {
 /// The pairs of one worker.
 pub(super) struct Pairs {
     stage: Arc<Stage>,
+    plan: Plan,
     pairs: Vec<Pair>,
-    pace: Pace,
-    body: usize,
-    /// Datagrams are sent again; a stream loses nothing.
-    resends: bool,
+    /// By connection.
+    roles: Vec<Role>,
     begun: bool,
     /// Messages of the open loop so far.
     paced: u64,
     looked: u64,
-    /// Drained, or given up after this without progress.
-    grace_ns: u64,
+    /// Messages that were acknowledged or received, and when that last changed.
     progress: (u64, u64),
     /// Already told to the stage.
     told: [u64; 3],
@@ -107,33 +141,32 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
-    /// `users`: sender and receiver of each pair.
-    pub(super) fn new(
-        stage: Arc<Stage>,
-        users: &[(String, String)],
-        pace: Pace,
-        body: usize,
-        resends: bool,
-        grace_ns: u64,
-    ) -> Pairs {
-        let pair = |(sender, receiver): &(String, String)| Pair {
-            ids: Ids::new(random()),
-            message: Outgoing::message(sender, receiver, body),
-            ack: Outgoing::ack(receiver, sender),
-            expected_ack: Expected::ack(receiver, sender),
-            expected_message: Expected::message(sender, receiver, body),
-            tracker: Tracker::default(),
-        };
+    /// `users` by connection of this worker.
+    pub(super) fn new(stage: Arc<Stage>, users: &[String], links: &[Link], plan: Plan) -> Pairs {
+        let mut roles = vec![Role::default(); users.len()];
+        let mut pairs = Vec::with_capacity(links.len());
+        for (index, link) in links.iter().enumerate() {
+            roles[link.sender].sends = Some(index);
+            roles[link.receiver].receives = Some(index);
+            let (sender, receiver) = (&users[link.sender], &users[link.receiver]);
+            pairs.push(Pair {
+                link: *link,
+                ids: Ids::new(random()),
+                message: Outgoing::message(sender, receiver, plan.body),
+                ack: Outgoing::ack(receiver, sender),
+                expected_ack: Expected::ack(receiver, sender),
+                expected_message: Expected::message(sender, receiver, plan.body),
+                tracker: Tracker::default(),
+            });
+        }
         Pairs {
             stage,
-            pairs: users.iter().map(pair).collect(),
-            pace,
-            body,
-            resends,
+            plan,
+            pairs,
+            roles,
             begun: false,
             paced: 0,
             looked: 0,
-            grace_ns,
             progress: (0, 0),
             told: [0; 3],
             seen: Seen::new(),
@@ -158,8 +191,11 @@ impl Pairs {
     /// is late must not make its latencies look better.
     fn send(&mut self, net: &mut Net, index: usize, at_ns: u64) {
         let pair = &mut self.pairs[index];
+        if pair.tracker.sent == self.plan.quota {
+            return;
+        }
         let seq = pair.tracker.send(at_ns);
-        net.push(2 * index, pair.message.with(&pair.ids.id(seq)));
+        net.push(pair.link.sender, pair.message.with(&pair.ids.id(seq)));
         self.told[0] += 1;
     }
 
@@ -176,17 +212,20 @@ impl Pairs {
         if self.stage.counts(sent_ns) {
             self.seen.ack.record(now.saturating_sub(sent_ns));
         }
-        if matches!(self.pace, Pace::Window(_)) && self.stage.part() == Part::Run {
+        if matches!(self.plan.pace, Pace::Window(_)) && self.stage.part() == Part::Run {
             self.send(net, index, now);
         }
     }
 
     fn received(&mut self, net: &mut Net, index: usize, id: &[u8], body: &[u8], now: u64) {
         let pair = &mut self.pairs[index];
-        let seq = pair.ids.seq(id).filter(|_| is_body_of(body, id, self.body));
+        let seq = pair
+            .ids
+            .seq(id)
+            .filter(|_| is_body_of(body, id, self.plan.body));
         if let Ok(id) = id.try_into() {
             // Whatever it is: its sender waits for it, and would send it again.
-            net.push(2 * index + 1, pair.ack.with(id));
+            net.push(pair.link.receiver, pair.ack.with(id));
         }
         let Some(seq) = seq else {
             self.seen.foreign += 1;
@@ -203,7 +242,7 @@ impl Pairs {
 
     fn begin(&mut self, net: &mut Net, now: u64) {
         self.begun = true;
-        if let Pace::Window(window) = self.pace {
+        if let Pace::Window(window) = self.plan.pace {
             for index in 0..self.pairs.len() {
                 for _ in 0..window {
                     self.send(net, index, now);
@@ -214,7 +253,7 @@ impl Pairs {
 
     /// The open loop: everything that is due, in turn.
     fn catch_up(&mut self, net: &mut Net, now: u64) {
-        let Pace::Rate(rate) = self.pace else {
+        let Pace::Rate(rate) = self.plan.pace else {
             return;
         };
         let from = self.stage.run_from();
@@ -230,13 +269,13 @@ impl Pairs {
     }
 
     fn send_again(&mut self, net: &mut Net, now: u64) {
-        if !self.resends || now.saturating_sub(self.looked) < LOOK_NS {
+        if !self.plan.resends || now.saturating_sub(self.looked) < LOOK_NS {
             return;
         }
         self.looked = now;
-        for (index, pair) in self.pairs.iter_mut().enumerate() {
+        for pair in &mut self.pairs {
             for seq in pair.tracker.unacked_before(now.saturating_sub(AGAIN_NS)) {
-                net.push(2 * index, pair.message.with(&pair.ids.id(seq)));
+                net.push(pair.link.sender, pair.message.with(&pair.ids.id(seq)));
                 self.seen.resent += 1;
             }
         }
@@ -268,7 +307,7 @@ impl Pairs {
         if done != self.progress.0 || self.progress.1 == 0 {
             self.progress = (done, now);
         }
-        now.saturating_sub(self.progress.1) > self.grace_ns
+        now.saturating_sub(self.progress.1) > self.plan.grace_ns
     }
 }
 
@@ -278,28 +317,30 @@ impl Scenario for Pairs {
     }
 
     fn raw(&mut self, net: &mut Net, who: usize, frame: &[u8], now: u64) -> bool {
-        let pair = &self.pairs[who / 2];
-        if who.is_multiple_of(2) {
-            let Some((id, _)) = pair.expected_ack.read(frame) else {
-                return false;
-            };
-            self.acked(net, who / 2, id, now);
-        } else {
-            let Some((body, id)) = pair.expected_message.read(frame) else {
-                return false;
-            };
-            self.received(net, who / 2, id, body, now);
+        let role = self.roles[who];
+        if let Some(index) = role.sends
+            && let Some((id, _)) = self.pairs[index].expected_ack.read(frame)
+        {
+            self.acked(net, index, id, now);
+            return true;
         }
-        true
+        if let Some(index) = role.receives
+            && let Some((body, id)) = self.pairs[index].expected_message.read(frame)
+        {
+            self.received(net, index, id, body, now);
+            return true;
+        }
+        false
     }
 
     fn decoded(&mut self, net: &mut Net, who: usize, frame: &Frame<'_>, now: u64) {
         let data = frame.data.as_deref().unwrap_or_default().as_bytes();
-        match frame.kind {
-            code::RECEIVED if who.is_multiple_of(2) => self.acked(net, who / 2, data, now),
-            code::COMMON_DATA if !who.is_multiple_of(2) => {
+        let role = self.roles[who];
+        match (frame.kind, role.sends, role.receives) {
+            (code::RECEIVED, Some(index), _) => self.acked(net, index, data, now),
+            (code::COMMON_DATA, _, Some(index)) => {
                 let id = frame.fp.as_deref().unwrap_or_default().as_bytes();
-                self.received(net, who / 2, id, data, now);
+                self.received(net, index, id, data, now);
             }
             _ => self.seen.foreign += 1,
         }
@@ -321,9 +362,7 @@ impl Scenario for Pairs {
         if part != Part::Drain || !self.is_drained(now) {
             return false;
         }
-        for who in 0..net.clients.len() {
-            net.log_out(who);
-        }
+        net.log_out_all();
         true
     }
 }
