@@ -185,7 +185,12 @@ impl Flow {
         track.next = message.position;
         let is_next = track.sent + 1 == message.seq;
         // Nothing older may wait in another conversation: older before newer.
-        if live && is_next && self.behind.is_empty() && self.loading.is_none() && self.has_room(at, rules) {
+        if live
+            && is_next
+            && self.behind.is_empty()
+            && self.loading.is_none()
+            && self.has_room(at, rules)
+        {
             return true;
         }
         self.behind.insert((message.position, conversation));

@@ -2,8 +2,8 @@
 //! `mobileimsdk-protocol.md` §4 and §4.1, as DESIGN §5 closes what they leave open.
 
 use super::frames::control;
-use super::{Action, CloseReason, Event, SecondLogin, Shard, Undecided};
 use super::routing::flush_own;
+use super::{Action, CloseReason, Event, SecondLogin, Shard, Undecided};
 use crate::custody::{Backlog, Grant, LoginRecord, Record};
 use crate::ids::{self, LinkId, Name};
 use crate::session::{Entering, Identity, Phase, Transport};

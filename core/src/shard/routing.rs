@@ -253,7 +253,11 @@ impl Shard {
         };
         let rules = session.window(window);
         let keeps = session.reading || decided < session.keep_until;
-        if session.flow.as_ref().is_none_or(|flow| !flow.expects(wants)) {
+        if session
+            .flow
+            .as_ref()
+            .is_none_or(|flow| !flow.expects(wants))
+        {
             return; // of a login that this link has left behind
         }
         let Some(mut flow) = session.flow.take() else {

@@ -349,10 +349,15 @@ impl Ledger {
             }
         }
         if let Some(device) = self.devices.get_mut(&name) {
-            let before = device.written.insert(key.clone(), cursor.acked).unwrap_or(0);
+            let before = device
+                .written
+                .insert(key.clone(), cursor.acked)
+                .unwrap_or(0);
             if cursor.acked < before {
                 let now = cursor.acked;
-                return Err(format!("the cursor of {name:?} in {key:?} goes back: {before}, {now}"));
+                return Err(format!(
+                    "the cursor of {name:?} in {key:?} goes back: {before}, {now}"
+                ));
             }
             device.acked.insert(key, cursor.acked.max(from));
         }
