@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Action, CloseReason, Shard, Undecided};
+use super::{Action, CloseReason, Shard, Undecided, asking};
 use crate::custody::{Draft, Record};
 use crate::ids::{self, Address, ConversationId, LinkId, Name};
 use crate::limits;
@@ -46,6 +46,9 @@ impl Shard {
             entering.held.push(frame.into_owned());
             return;
         }
+        if session.asking.is_some() && asking::must_wait(frame.kind) {
+            return self.hold(link, frame, bytes, actions);
+        }
         let anonymous = session.phase == Phase::Anonymous;
         match frame.kind {
             code::LOGIN => self.login(now, link, &frame, bytes, actions),
@@ -83,20 +86,31 @@ impl Shard {
         }
         self.refuse(
             link,
+            None,
             code::REFUSED_FRAME,
             format!("not a frame: {reason}"),
             actions,
         );
     }
 
-    /// A type-52 frame.
+    /// A type-52 frame; inside this process the id of the message comes with it.
     pub(super) fn refuse(
         &self,
         link: LinkId,
+        id: Option<&str>,
         error_code: i32,
         text: String,
         actions: &mut Vec<Action>,
     ) {
+        let transport = self.session(link).map(|session| session.transport);
+        if let (Some(id), Some(Transport::Local)) = (id, transport) {
+            return actions.push(Action::Refused {
+                link,
+                id: Name::from(id),
+                code: error_code,
+                text,
+            });
+        }
         let data = mobileimsdk::login::encode_error(error_code, &text);
         actions.push(Action::Send {
             link,
@@ -119,7 +133,7 @@ impl Shard {
                 text = String::from_utf8_lossy(&self.scratch).into_owned();
             }
         }
-        self.refuse(link, code::NOT_LOGGED_IN, text, actions);
+        self.refuse(link, None, code::NOT_LOGGED_IN, text, actions);
         if !is_udp {
             self.close(link, CloseReason::NotLoggedIn, actions);
         }
@@ -187,17 +201,29 @@ impl Shard {
         };
         let Some(id) = frame.fp.as_deref() else {
             let text = "a message with QoS needs an id (`fp`); it was not taken".to_owned();
-            return self.refuse(link, code::REFUSED_NO_ID, text, actions);
+            return self.refuse(
+                link,
+                frame.fp.as_deref(),
+                code::REFUSED_NO_ID,
+                text,
+                actions,
+            );
         };
         if let Err(error) = ids::check_message_id(id) {
             let text = format!("the message id (`fp`) {error}");
-            return self.refuse(link, code::REFUSED_NO_ID, text, actions);
+            return self.refuse(
+                link,
+                frame.fp.as_deref(),
+                code::REFUSED_NO_ID,
+                text,
+                actions,
+            );
         }
         let to = match self.address(frame) {
             Ok(to) => to,
             Err(text) => {
                 let text = format!("message {id}: {text}");
-                return self.refuse(link, code::REFUSED_ADDRESS, text, actions);
+                return self.refuse(link, Some(id), code::REFUSED_ADDRESS, text, actions);
             }
         };
         let body = frame.data.as_deref().unwrap_or("");
@@ -206,20 +232,28 @@ impl Shard {
                 "message {id} would be a frame of {bytes} bytes; the limit is {}: send less",
                 self.config.frame_bytes_max
             );
-            return self.refuse(link, code::REFUSED_TOO_LARGE, text, actions);
+            return self.refuse(link, Some(id), code::REFUSED_TOO_LARGE, text, actions);
         }
         let draft = Draft {
-            from: from.clone(),
+            from,
             to: Name::from(to),
             id: Name::from(id),
             typeu: frame.typeu,
             body: Box::from(body),
             time_ms: now.wall_ms,
         };
+        if self.asks_about(&draft.to) {
+            return self.ask(link, draft, true, actions);
+        }
+        self.keep(link, draft, actions);
+    }
+
+    /// Gives a message to the store.
+    pub(super) fn keep(&mut self, link: LinkId, draft: Draft, actions: &mut Vec<Action>) {
         self.undecided.push_back(Undecided::Message {
             link,
             id: draft.id.clone(),
-            from,
+            from: draft.from.clone(),
             to: draft.to.clone(),
         });
         actions.push(Action::Commit(Record::Message(draft)));
@@ -245,7 +279,7 @@ impl Shard {
     }
 
     /// Whether the message fits the outgoing frame; its length if it does not.
-    fn fits(
+    pub(super) fn fits(
         &mut self,
         from: &str,
         to: &str,
@@ -281,21 +315,36 @@ impl Shard {
                 "a message to {to} is longer than a frame of {} bytes; it was dropped",
                 self.config.frame_bytes_max
             );
-            return self.refuse(link, code::REFUSED_TOO_LARGE, text, actions);
+            return self.refuse(link, Some(id), code::REFUSED_TOO_LARGE, text, actions);
         }
-        let message = MessageRef::new(Message {
-            conversation: ConversationId(0),
-            seq: 0,
-            position: 0,
-            time_ms: -1,
+        let draft = Draft {
             from,
             to: Name::from(to),
             id: Name::from(id),
             typeu: frame.typeu,
             body: Box::from(body),
-        });
-        self.pass_on(link, &message, actions);
+            time_ms: -1,
+        };
+        if self.asks_about(&draft.to) {
+            return self.ask(link, draft, false, actions);
+        }
+        self.pass_on(Some(link), &fleeting(draft), actions);
     }
+}
+
+/// A message that is not kept: it has no number and no time.
+pub(super) fn fleeting(draft: Draft) -> MessageRef {
+    MessageRef::new(Message {
+        conversation: ConversationId(0),
+        seq: 0,
+        position: 0,
+        time_ms: -1,
+        from: draft.from,
+        to: draft.to,
+        id: draft.id,
+        typeu: draft.typeu,
+        body: draft.body,
+    })
 }
 
 /// Everything in a frame but names, id and body, rounded up.
