@@ -14,8 +14,9 @@ use crate::config::{ConfigError, Settings};
 use crate::handle::Handle;
 use crate::hooks::{Hooks, Inbox, Listener};
 use crate::router::Router;
-use crate::store::{Durability, MemoryOptions, MemoryStore};
-use crate::store::{Store, StoreError};
+use crate::store::{
+    Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore, Store, StoreError,
+};
 use crate::transport::{self, tcp, udp, websocket};
 
 /// How often messages that are old enough are looked for.
@@ -236,7 +237,13 @@ fn open_store(
     let store: Arc<dyn Store> = match (given, settings.delivery.durability) {
         (Some(store), _) => store,
         (None, Durability::Memory) => Arc::new(MemoryStore::new(MemoryOptions::default())),
-        (None, _) => Arc::new(MemoryStore::new(MemoryOptions::default())),
+        (None, durability) => {
+            let options = SqliteOptions {
+                durability,
+                ..SqliteOptions::default()
+            };
+            Arc::new(SqliteStore::open(&settings.data, options)?)
+        }
     };
     for (group, members) in &settings.groups {
         let members: Vec<Name> = members.iter().map(|m| Name::from(&**m)).collect();

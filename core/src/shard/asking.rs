@@ -139,7 +139,7 @@ impl Shard {
                 self.take_answered(link, draft, qos, actions);
             }
             Answer::Refuse { code, text } => {
-                self.refuse(link, Some(&id), code, text, actions);
+                self.refuse_message(link, &id, code, &text, actions);
             }
             Answer::Drop => {}
         }
@@ -166,7 +166,7 @@ impl Shard {
                  the limit is {}",
                 d.id, self.config.frame_bytes_max
             );
-            return self.refuse(link, Some(&d.id), code::REFUSED_TOO_LARGE, text, actions);
+            return self.refuse_message(link, &d.id, code::REFUSED_TOO_LARGE, &text, actions);
         }
         if qos {
             self.keep(link, draft, actions);

@@ -86,31 +86,36 @@ impl Shard {
         }
         self.refuse(
             link,
-            None,
             code::REFUSED_FRAME,
             format!("not a frame: {reason}"),
             actions,
         );
     }
 
-    /// A type-52 frame; inside this process the id of the message comes with it.
+    /// A type-52 frame about one message: its id is the frame's `fp`, so that a client that looks
+    /// knows which.
+    pub(super) fn refuse_message(
+        &self,
+        link: LinkId,
+        id: &str,
+        error_code: i32,
+        text: &str,
+        actions: &mut Vec<Action>,
+    ) {
+        let data = mobileimsdk::login::encode_error(error_code, text);
+        let mut frame = control(code::ERROR, ids::UNSET, Some(data));
+        frame.fp = Some(Cow::Owned(id.to_owned()));
+        actions.push(Action::Send { link, frame });
+    }
+
+    /// A type-52 frame.
     pub(super) fn refuse(
         &self,
         link: LinkId,
-        id: Option<&str>,
         error_code: i32,
         text: String,
         actions: &mut Vec<Action>,
     ) {
-        let transport = self.session(link).map(|session| session.transport);
-        if let (Some(id), Some(Transport::Local)) = (id, transport) {
-            return actions.push(Action::Refused {
-                link,
-                id: Name::from(id),
-                code: error_code,
-                text,
-            });
-        }
         let data = mobileimsdk::login::encode_error(error_code, &text);
         actions.push(Action::Send {
             link,
@@ -133,7 +138,7 @@ impl Shard {
                 text = String::from_utf8_lossy(&self.scratch).into_owned();
             }
         }
-        self.refuse(link, None, code::NOT_LOGGED_IN, text, actions);
+        self.refuse(link, code::NOT_LOGGED_IN, text, actions);
         if !is_udp {
             self.close(link, CloseReason::NotLoggedIn, actions);
         }
@@ -201,29 +206,17 @@ impl Shard {
         };
         let Some(id) = frame.fp.as_deref() else {
             let text = "a message with QoS needs an id (`fp`); it was not taken".to_owned();
-            return self.refuse(
-                link,
-                frame.fp.as_deref(),
-                code::REFUSED_NO_ID,
-                text,
-                actions,
-            );
+            return self.refuse(link, code::REFUSED_NO_ID, text, actions);
         };
         if let Err(error) = ids::check_message_id(id) {
             let text = format!("the message id (`fp`) {error}");
-            return self.refuse(
-                link,
-                frame.fp.as_deref(),
-                code::REFUSED_NO_ID,
-                text,
-                actions,
-            );
+            return self.refuse(link, code::REFUSED_NO_ID, text, actions);
         }
         let to = match self.address(frame) {
             Ok(to) => to,
             Err(text) => {
                 let text = format!("message {id}: {text}");
-                return self.refuse(link, Some(id), code::REFUSED_ADDRESS, text, actions);
+                return self.refuse_message(link, id, code::REFUSED_ADDRESS, &text, actions);
             }
         };
         let body = frame.data.as_deref().unwrap_or("");
@@ -232,7 +225,7 @@ impl Shard {
                 "message {id} would be a frame of {bytes} bytes; the limit is {}: send less",
                 self.config.frame_bytes_max
             );
-            return self.refuse(link, Some(id), code::REFUSED_TOO_LARGE, text, actions);
+            return self.refuse_message(link, id, code::REFUSED_TOO_LARGE, &text, actions);
         }
         let draft = Draft {
             from,
@@ -315,7 +308,7 @@ impl Shard {
                 "a message to {to} is longer than a frame of {} bytes; it was dropped",
                 self.config.frame_bytes_max
             );
-            return self.refuse(link, Some(id), code::REFUSED_TOO_LARGE, text, actions);
+            return self.refuse(link, code::REFUSED_TOO_LARGE, text, actions);
         }
         let draft = Draft {
             from,

@@ -288,18 +288,6 @@ pub enum Action {
         /// Its fate.
         outcome: Submission,
     },
-    /// A message that a link inside this process sent is not taken: what others get as a type-52
-    /// frame, with the id.
-    Refused {
-        /// On which link.
-        link: LinkId,
-        /// The message's id.
-        id: Name,
-        /// Why, as a number of [`crate::wire::code`] or the application.
-        code: i32,
-        /// Why, for people.
-        text: String,
-    },
     /// Something that the application may want to know.
     Tell(Event),
 }
@@ -561,6 +549,12 @@ impl Shard {
     #[must_use]
     pub fn user_of(&self, link: LinkId) -> Option<&Name> {
         Some(&self.session(link)?.identity.as_deref()?.user)
+    }
+
+    /// True if the link has as many messages without a verdict as it may.
+    #[must_use]
+    pub fn is_saturated(&self, link: LinkId) -> bool {
+        self.session(link).is_some_and(|s| s.saturated)
     }
 
     /// True if the link is known to the shard.

@@ -115,7 +115,8 @@ impl LocalEnd {
             }
             code::ERROR => {
                 let notice = login::decode_error(data).unwrap_or_default();
-                state.refused(notice.code, notice.message);
+                let id = frame.fp.as_deref().unwrap_or_default();
+                state.refused(id, notice.code, notice.message);
             }
             _ => {}
         }
@@ -132,13 +133,11 @@ impl LocalEnd {
         }
     }
 
-    /// A message's fate, under the router's lock.
-    pub(crate) fn decided(&self, id: &Name, fate: Fate) {
+    /// A message is in custody, under the router's lock.
+    pub(crate) fn taken(&self, id: &Name, custody: Custody) {
         let mut state = self.state.lock();
-        match (state.pending.remove(id), fate) {
-            (Some(waiting), fate) => state.decided.push((waiting, fate)),
-            (None, Ok(_)) => {}
-            (None, Err(NotTaken { code, text })) => state.refused(code, text),
+        if let Some(waiting) = state.pending.remove(id) {
+            state.decided.push((waiting, Ok(custody)));
         }
     }
 
@@ -214,8 +213,11 @@ impl LocalEnd {
 }
 
 impl State {
-    fn refused(&mut self, code: i32, text: String) {
-        if self.events.len() < limits::LOCAL_EVENTS_MAX {
+    fn refused(&mut self, id: &str, code: i32, text: String) {
+        if let Some(waiting) = self.pending.remove(id) {
+            let fate = Err(NotTaken { code, text });
+            self.decided.push((waiting, fate));
+        } else if self.events.len() < limits::LOCAL_EVENTS_MAX {
             self.events.push_back(LocalEvent::Refused { code, text });
         }
     }

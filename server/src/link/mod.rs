@@ -10,10 +10,10 @@ mod encode;
 mod local;
 mod stream;
 
-pub(crate) use datagram::{Datagrams, Outgoing as OutgoingDatagrams};
+pub(crate) use datagram::Datagrams;
 pub(crate) use encode::Encoder;
 pub use local::LocalEvent;
-pub(crate) use local::{Custody, LocalEnd, LocalRef, NotTaken};
+pub(crate) use local::{Custody, LocalEnd, LocalRef};
 pub(crate) use stream::{Framing, Next, StreamLink};
 
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ pub(crate) enum LinkEnd {
     /// A TCP or WebSocket connection.
     Stream(Arc<StreamLink>),
     /// An address behind the UDP socket.
-    Datagram(SocketAddr),
+    Datagram(Arc<Datagrams>, SocketAddr),
     /// A reader inside this process.
     Local(LocalRef),
 }
@@ -35,7 +35,7 @@ impl LinkEnd {
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {
             LinkEnd::Stream(link) => link.peer(),
-            LinkEnd::Datagram(address) => Some(*address),
+            LinkEnd::Datagram(_, address) => Some(*address),
             LinkEnd::Local(_) => None,
         }
     }

@@ -9,7 +9,7 @@ use tidings_core::time::Now;
 
 use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, load};
 use crate::auth::{Credentials, Decision};
-use crate::link::{Custody, LinkEnd, NotTaken, StreamLink};
+use crate::link::{Custody, LinkEnd, StreamLink};
 
 impl Router {
     /// Carries out `actions` under the lock, together with everything that follows from them at
@@ -159,13 +159,11 @@ impl Router {
                 router.feed(Input::Verified { link, code });
             });
         }
+        if let Some(socket) = todo.datagrams.take() {
+            socket.flush();
+        }
         for job in todo.load.drain(..) {
             self.loader.push(job);
-        }
-        if !todo.datagrams.is_empty()
-            && let Some(socket) = self.datagrams.get()
-        {
-            socket.send(&todo.datagrams);
         }
         self.finish_inside(&mut todo);
         self.flush(todo.flush);
@@ -174,19 +172,25 @@ impl Router {
         }
     }
 
-    /// Few links: at once. Many: shared out, or this thread would be the ceiling for all.
+    /// Few links: at once. Many: shared out among the I/O workers, or the committer would be the
+    /// ceiling for everybody; a thread that is one of them keeps a share.
     fn flush(&self, mut links: Vec<Arc<StreamLink>>) {
-        if links.len() <= FLUSH_INLINE_MAX || tokio::runtime::Handle::try_current().is_ok() {
-            links.iter().for_each(StreamLink::flush);
-            return;
+        if links.len() > FLUSH_INLINE_MAX {
+            let share = links
+                .len()
+                .div_ceil(self.runtime.metrics().num_workers().max(1));
+            let keep = if tokio::runtime::Handle::try_current().is_ok() {
+                share
+            } else {
+                0
+            };
+            while links.len() > keep {
+                let part = links.split_off(links.len().saturating_sub(share).max(keep));
+                self.runtime
+                    .spawn(async move { part.iter().for_each(StreamLink::flush) });
+            }
         }
-        let workers = self.runtime.metrics().num_workers().max(1);
-        let share = links.len().div_ceil(workers);
-        while !links.is_empty() {
-            let part = links.split_off(links.len().saturating_sub(share));
-            self.runtime
-                .spawn(async move { part.iter().for_each(StreamLink::flush) });
-        }
+        links.iter().for_each(StreamLink::flush);
     }
 }
 
@@ -217,7 +221,7 @@ impl Guarded {
                     return;
                 };
                 if let LinkEnd::Local(local) = end {
-                    local.decided(&id, Ok(Custody { seq, time_ms }));
+                    local.taken(&id, Custody { seq, time_ms });
                     return todo.local.push(local);
                 }
                 let at = (seq, time_ms);
@@ -249,17 +253,6 @@ impl Guarded {
                 put(&end, self.encoder.message(&message, extended), todo);
             }
             Action::Close { link, reason } => self.close(link, reason, todo),
-            Action::Refused {
-                link,
-                id,
-                code,
-                text,
-            } => {
-                if let Some(LinkEnd::Local(local)) = self.end(link).cloned() {
-                    local.decided(&id, Err(NotTaken { code, text }));
-                    todo.local.push(local);
-                }
-            }
             Action::Pause { link } => self.pause(link, true, todo),
             Action::Resume { link } => self.pause(link, false, todo),
             _ => {}
@@ -295,7 +288,7 @@ impl Guarded {
                 stream.close(code, text);
                 todo.flush.push(stream);
             }
-            LinkEnd::Datagram(address) => {
+            LinkEnd::Datagram(_, address) => {
                 self.addresses.remove(&address);
             }
             LinkEnd::Local(local) => {
@@ -314,7 +307,10 @@ fn put(end: &LinkEnd, frame: &[u8], todo: &mut Todo) {
                 todo.flush.push(stream.clone());
             }
         }
-        LinkEnd::Datagram(address) => todo.datagrams.push(*address, frame),
+        LinkEnd::Datagram(socket, address) => {
+            socket.push(*address, frame);
+            todo.datagrams.get_or_insert_with(|| socket.clone());
+        }
         LinkEnd::Local(_) => {} // takes no bytes
     }
 }

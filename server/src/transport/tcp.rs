@@ -46,5 +46,5 @@ pub(crate) async fn serve(router: Arc<Router>, socket: TcpStream, frame_bytes_ma
     if end == End::Gone {
         link.close(1000, "");
     }
-    link.linger().await;
+    Box::pin(link.linger()).await;
 }
