@@ -1,4 +1,5 @@
-//! Tests of the desk: helpers here, stories in `stories.rs` and `stories_more.rs`, random histories in `histories.rs`.
+//! Tests of the desk: helpers here, stories in `stories.rs` and `stories_more.rs`, random histories
+//! in `histories.rs`, and what they are checked against in `oracle.rs`.
 
 mod histories;
 mod oracle;
