@@ -1,6 +1,7 @@
 //! The one binary: `tidings`. Reads the command line and hands over to one command each; a command
 //! answers with the process's exit code.
 
+mod bench;
 mod listen;
 mod send;
 mod serve;
@@ -10,6 +11,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+
+/// Lower resident memory than the system's allocator under many small, long-lived allocations, and
+/// what a burst took is given back.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Instant messaging over TCP, UDP and WebSocket: what it has acknowledged is on disk, stored once,
 /// in order, and reaches its receiver.
@@ -26,6 +33,9 @@ enum Command {
     Serve(serve::ServeArgs),
     Send(send::SendArgs),
     Listen(listen::ListenArgs),
+    /// Measure any server that speaks the protocol, and the dispatcher
+    #[command(subcommand)]
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +44,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Send(args) => client(send::run(args)),
         Command::Listen(args) => client(listen::run(args)),
+        Command::Bench(args) => bench::run(args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("tidings: {error:#}");

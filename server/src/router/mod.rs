@@ -6,6 +6,7 @@
 //! `commit` and `load`; calls `link`, `store` and `hooks`.
 
 mod commit;
+mod inside;
 mod load;
 mod perform;
 
@@ -15,18 +16,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use tidings_core::custody::{Cursor, Record};
+use tidings_core::custody::{Cursor, Draft, Record};
 use tidings_core::ids::LinkId;
 use tidings_core::session::Transport;
-use tidings_core::shard::{Action, CloseReason, Config, Event, Input, Shard};
+use tidings_core::shard::{Action, CloseReason, Config, Input, Shard, Submission};
 use tidings_core::wire::mobileimsdk::Frame;
+use tokio::sync::oneshot;
 
 use crate::auth::Door;
 use crate::clock::Clock;
-use crate::link::{Encoder, LinkEnd, OutgoingDatagrams, StreamLink};
+use crate::hooks::{Hooks, Told};
+use crate::link::{Datagrams, Encoder, LinkEnd, LocalRef, StreamLink};
 use crate::store::Store;
 
 pub(crate) use commit::Committer;
+pub use inside::OnlineSession;
 pub(crate) use load::Loader;
 
 /// Links to flush that the committer serves itself; more are shared out among the I/O workers.
@@ -48,6 +52,8 @@ pub(crate) enum Arrival<'a> {
 struct LinkEntry {
     link: LinkId,
     end: LinkEnd,
+    /// Of the login, milliseconds since 1970 UTC.
+    since_ms: i64,
 }
 
 /// Everything under the one lock.
@@ -59,17 +65,23 @@ struct Guarded {
     addresses: HashMap<SocketAddr, LinkId>,
     encoder: Encoder,
     actions: Vec<Action>,
+    /// Who waits for the fate of a message that no session sent, by ticket.
+    submissions: HashMap<u64, oneshot::Sender<Submission>>,
+    next_ticket: u64,
 }
 
 /// What is left to do when the lock is released.
 #[derive(Default)]
 struct Todo {
     flush: Vec<Arc<StreamLink>>,
-    datagrams: OutgoingDatagrams,
+    datagrams: Option<Arc<Datagrams>>,
     remember: Vec<Cursor>,
     load: Vec<load::Job>,
     verify: Vec<(LinkId, crate::auth::Answer)>,
-    tell: Vec<Event>,
+    tell: Vec<Told>,
+    ask: Vec<(LinkId, Box<Draft>, bool)>,
+    local: Vec<LocalRef>,
+    submitted: Vec<(oneshot::Sender<Submission>, Submission)>,
     wake_committer: bool,
 }
 
@@ -79,13 +91,16 @@ pub(crate) struct Router {
     me: Weak<Router>,
     guarded: Mutex<Guarded>,
     door: Door,
+    hooks: Option<Arc<Hooks>>,
+    /// One change of groups at a time, so that the sessions learn of them in the store's order.
+    groups: tokio::sync::Mutex<()>,
+    frame_bytes_max: usize,
     store: Arc<dyn Store>,
     immediate: bool,
     committer: Committer,
     loader: Loader,
     clock: Clock,
     runtime: tokio::runtime::Handle,
-    datagrams: std::sync::OnceLock<Arc<crate::link::Datagrams>>,
     stopping: AtomicBool,
     /// Why the last commit failed, if it did.
     trouble: Mutex<Option<String>>,
@@ -103,16 +118,22 @@ impl Router {
         config: Config,
         server_timestamp: bool,
         store: Arc<dyn Store>,
+        hooks: Option<Arc<Hooks>>,
     ) -> std::io::Result<Arc<Router>> {
         let router = Arc::new_cyclic(|me| Router {
             me: me.clone(),
             door: Door,
+            hooks,
+            groups: tokio::sync::Mutex::new(()),
+            frame_bytes_max: config.frame_bytes_max,
             guarded: Mutex::new(Guarded {
                 shard: Shard::new(config),
                 links: Vec::new(),
                 addresses: HashMap::new(),
                 encoder: Encoder::new(server_timestamp),
                 actions: Vec::new(),
+                submissions: HashMap::new(),
+                next_ticket: 0,
             }),
             immediate: store.is_immediate(),
             store,
@@ -120,7 +141,6 @@ impl Router {
             loader: Loader::default(),
             clock: Clock::start(),
             runtime: tokio::runtime::Handle::current(),
-            datagrams: std::sync::OnceLock::new(),
             stopping: AtomicBool::new(false),
             trouble: Mutex::new(None),
         });
@@ -177,10 +197,9 @@ impl Router {
     /// Datagrams that arrived together. An address gets a link with its first LOGIN.
     pub(crate) fn datagrams(
         &self,
-        socket: &Arc<crate::link::Datagrams>,
+        socket: &Arc<Datagrams>,
         arrivals: Vec<(SocketAddr, Frame<'_>, usize)>,
     ) {
-        let _ = self.datagrams.set(socket.clone());
         let now = self.clock.now();
         let mut guarded = self.guarded.lock();
         let mut todo = Todo::default();
@@ -195,13 +214,14 @@ impl Router {
                 None if frame.kind == tidings_core::wire::code::LOGIN => {
                     let link = guarded.shard.open(now, Transport::Udp);
                     guarded.addresses.insert(from, link);
-                    guarded.register(link, LinkEnd::Datagram(from));
+                    guarded.register(link, LinkEnd::Datagram(socket.clone(), from));
                     link
                 }
                 None => {
                     if let Some(answer) = tidings_core::shard::answer_to_stranger(&frame) {
                         let bytes = guarded.encoder.control(&answer, now.wall_ms);
-                        todo.datagrams.push(from, bytes);
+                        socket.push(from, bytes);
+                        todo.datagrams = Some(socket.clone());
                     }
                     continue;
                 }
@@ -213,6 +233,7 @@ impl Router {
             actions = self.perform_some(now, &mut guarded, actions, &mut todo);
         }
         guarded.actions = actions;
+        self.publish(&todo);
         drop(guarded);
         self.finish(todo);
     }
@@ -276,6 +297,7 @@ impl Router {
         while !self.committer.is_idle() && tokio::time::Instant::now() < until {
             tokio::time::sleep(pause).await;
         }
+        self.close_locals();
         let links = self.streams();
         for link in &links {
             link.close(1001, "the server stops");
@@ -296,7 +318,7 @@ impl Router {
         let ends = guarded.links.iter().flatten().map(|entry| &entry.end);
         ends.filter_map(|end| match end {
             LinkEnd::Stream(link) => Some(link.clone()),
-            LinkEnd::Datagram(_) => None,
+            LinkEnd::Datagram(..) | LinkEnd::Local(_) => None,
         })
         .collect()
     }
@@ -323,7 +345,11 @@ impl Guarded {
         if self.links.len() <= at {
             self.links.resize_with(at + 1, || None);
         }
-        self.links[at] = Some(LinkEntry { link, end });
+        self.links[at] = Some(LinkEntry {
+            link,
+            end,
+            since_ms: 0,
+        });
     }
 
     fn unregister(&mut self, link: LinkId) {

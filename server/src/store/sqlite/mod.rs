@@ -3,7 +3,8 @@
 //!
 //! `files` the directory · `log` rows and readers · `writer` the commit · `index` and `keys` what
 //! follows · `read` backlog, load, history · `retain` removal · `keeper` the two threads.
-//! Called through [`Store`] only.
+//! Not here: the decision about a batch (`plan`), the memory (`tail`) and the arithmetic of the
+//! pointers (`chain`), which the stores share. Called through [`Store`] only.
 
 mod dirty;
 mod files;
@@ -57,7 +58,7 @@ impl Default for SqliteOptions {
     fn default() -> SqliteOptions {
         SqliteOptions {
             durability: Durability::Disk,
-            tail_bytes_max: 64 << 20,
+            tail_bytes_max: 8 << 20,
             index_batch: 20_000,
             checkpoint_bytes: 16 << 20,
             wal_bytes_max: 128 << 20,
@@ -127,7 +128,7 @@ impl SqliteStore {
 
     /// Lets the indexes follow to the end of the log now.
     #[cfg(test)]
-    fn settle(&self) -> Result<(), StoreError> {
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
         while self.inner.follow()? {}
         self.inner.checkpoint()
     }
@@ -232,3 +233,5 @@ impl Store for SqliteStore {
 #[cfg(test)]
 #[path = "../sqlite_tests.rs"]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::copy_files;
