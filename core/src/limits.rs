@@ -50,6 +50,18 @@ pub const CURSOR_SPARSE_MAX: usize = 256;
 pub const EARLY_ACKS_MAX: usize = 64;
 /// Frames of one link that wait while its login is decided; the link is closed beyond.
 pub const HELD_FRAMES_MAX: usize = 64;
+/// Frames of one link that wait while the application is asked about a message; beyond
+/// [`HELD_FRAMES_MAX`] the link is not read, and what was read already is held up to this. Beyond,
+/// a stream is closed and a datagram dropped.
+pub const HELD_ASKING_MAX: usize = 1024;
+/// Messages of one conversation that are with the application's listener or next in line: one that
+/// it cannot take keeps so much of the window from the other conversations.
+pub const LISTENER_PER_CONVERSATION_MAX: usize = 4;
+/// Notices that wait for the application's listener; the oldest are dropped beyond, and counted.
+pub const NOTICES_MAX: usize = 4096;
+/// Events that a reader inside this process has not taken; messages without `QoS` are dropped for
+/// it beyond.
+pub const LOCAL_EVENTS_MAX: usize = 256;
 /// Messages of one session that wait for their verdict; its link is not read until some have it.
 pub const UNDECIDED_PER_SESSION_MAX: usize = 256;
 /// Conversations that one load from the store may touch.

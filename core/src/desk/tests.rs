@@ -1,8 +1,10 @@
-//! Tests of the desk: helpers here, stories in `stories.rs`, random histories in `histories.rs`.
+//! Tests of the desk: helpers here, stories in `stories.rs` and `stories_more.rs`, random histories
+//! in `histories.rs`, and what they are checked against in `oracle.rs`.
 
 mod histories;
 mod oracle;
 mod stories;
+mod stories_more;
 
 use super::*;
 use crate::ids::ConversationId;
@@ -124,4 +126,43 @@ fn digest(desk: &Desk) -> String {
         state.excluding,
         (state.episodes_made, state.wall_ahead_ms, state.restarted_at),
     )
+}
+
+const ZH: Skills = Skills(1);
+const EN: Skills = Skills(2);
+const VIP: Skills = Skills(4);
+
+fn open(settings: TeamSettings) -> Bench {
+    let mut bench = Bench {
+        now: 1_000_000,
+        ..Bench::default()
+    };
+    bench.step(Event::Settings(DeskSettings::default()));
+    bench.team(0, settings);
+    bench
+}
+
+fn says(agent: u32, episode: EpisodeId, seq: u64) -> Event {
+    Event::AgentSays {
+        agent: AgentId(agent),
+        episode,
+        seq,
+        internal: false,
+    }
+}
+
+fn transfer(agent: u32, episode: EpisodeId, to: Target) -> Event {
+    Event::Transfer {
+        agent: AgentId(agent),
+        episode,
+        to,
+        note: "a VIP".into(),
+    }
+}
+
+fn ringing() -> TeamSettings {
+    TeamSettings {
+        mode: Mode::Ring,
+        ..TeamSettings::default()
+    }
 }

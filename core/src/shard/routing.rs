@@ -1,7 +1,7 @@
 //! From a verdict to everybody who has to know: the emit half of "gather, decide, commit, emit".
 
 use super::frames::{control, measure};
-use super::{Action, CloseReason, Event, Shard, Undecided};
+use super::{Action, CloseReason, Event, Shard, Submission, Undecided};
 use crate::custody::{Cursor, Loaded, Refusal, Verdict, Want};
 use crate::delivery::Passing;
 use crate::ids::{self, Address, LinkId, Name};
@@ -24,6 +24,9 @@ impl Shard {
             }
             (Undecided::Login { link }, _) => {
                 self.login_refused(now, link, code::REFUSED_STORE, actions);
+            }
+            (Undecided::Submitted { ticket }, verdict) => {
+                self.submitted(now, ticket, verdict, actions);
             }
             (Undecided::Message { link, id, from, to }, verdict) => {
                 self.decided(link, actions);
@@ -82,6 +85,10 @@ impl Shard {
             Some(Undecided::Login { link }) => {
                 self.login_refused(now, link, code::REFUSED_STORE, actions);
             }
+            Some(Undecided::Submitted { ticket }) => actions.push(Action::Submitted {
+                ticket,
+                outcome: Submission::Failed(reason.to_owned()),
+            }),
             None => {}
         }
     }
@@ -96,7 +103,9 @@ impl Shard {
             && usize::from(session.undecided) * 2 < limits::UNDECIDED_PER_SESSION_MAX
         {
             session.saturated = false;
-            actions.push(Action::Resume { link });
+            if !session.asking.as_ref().is_some_and(|a| a.paused) {
+                actions.push(Action::Resume { link });
+            }
         }
     }
 
@@ -125,6 +134,8 @@ impl Shard {
         }
         if !reached && message.from != to {
             actions.push(Action::Tell(Event::NotDeliverableNow(message.clone())));
+        } else if reached {
+            self.tell_relayed(message, actions);
         }
         if message.from == to {
             return;
@@ -406,21 +417,30 @@ impl Shard {
         }
     }
 
-    /// Messages without QoS.
+    /// Between clients: what concerns the server is told otherwise.
+    fn tell_relayed(&self, message: &MessageRef, actions: &mut Vec<Action>) {
+        let server = [&*message.from, &*message.to].contains(&ids::SERVER);
+        if self.config.tell_relayed && !server {
+            actions.push(Action::Tell(Event::Relayed(message.clone())));
+        }
+    }
+
+    /// Messages without QoS. `origin` is the link that sent it, if one did.
     pub(super) fn pass_on(
         &mut self,
-        origin: LinkId,
+        origin: Option<LinkId>,
         message: &MessageRef,
         actions: &mut Vec<Action>,
     ) {
         let is_group = matches!(Address::parse(&message.to), Ok(Address::Group(_)));
         let links = self.receivers(&message.to);
-        if is_group && !links.contains(&origin) {
+        if is_group && origin.is_some_and(|origin| !links.contains(&origin)) {
             return; // not a member
         }
+        let mut reached = false;
         let mut scratch = std::mem::take(&mut self.scratch);
         for link in links {
-            if is_group && link == origin {
+            if is_group && Some(link) == origin {
                 continue;
             }
             let Some(session) = self.session(link) else {
@@ -431,6 +451,7 @@ impl Shard {
             }
             let extended = session.identity.as_ref().is_some_and(|i| i.extended);
             let message = message.clone();
+            reached = true;
             actions.push(Action::Deliver {
                 link,
                 message,
@@ -439,6 +460,11 @@ impl Shard {
             });
         }
         self.scratch = scratch;
+        if reached {
+            self.tell_relayed(message, actions);
+        } else if self.config.tell_relayed {
+            actions.push(Action::Tell(Event::NotDeliverableNow(message.clone())));
+        }
     }
 
     /// Tells a UDP session, once, that something waits that it cannot take.

@@ -167,12 +167,14 @@ impl Checker {
             | Action::Deliver { link, .. }
             | Action::Close { link, .. }
             | Action::Verify { link, .. }
+            | Action::Ask { link, .. }
             | Action::ReadBacklog { link, .. }
             | Action::Load { link, .. }
             | Action::Pause { link }
             | Action::Resume { link } => *link,
             Action::Remember(cursor) => return self.remembered(cursor),
-            Action::Commit(_) | Action::Tell(_) => return,
+            // Asking and submitting belong to embedding applications, which this world has none of.
+            Action::Commit(_) | Action::Tell(_) | Action::Submitted { .. } => return,
         };
         if !self.links.contains_key(&link) {
             return self.fail(format!("{link:?} has ended, but: {action:?}"));

@@ -275,4 +275,36 @@ impl Scenario {
             .map_or(0.0, |f| f.burst as f64 / f.burst_every_s);
         self.arrive_per_s * hours + bursts
     }
+
+    /// The classes that an agent serves, and whether also with the slots that are kept for the rarest.
+    pub(super) fn serves(&self, agent: usize, reserved: u32) -> Vec<(usize, bool)> {
+        let known = &self.agents[agent];
+        let slots = |skill: u8| -> u32 {
+            let with = self
+                .agents
+                .iter()
+                .filter(|agent| agent.skills.contains(&skill));
+            with.map(|agent| agent.capacity).sum()
+        };
+        let keeps = known.skills.len() >= 3 && known.capacity > reserved;
+        let fewest = if keeps {
+            known.skills.iter().map(|skill| slots(*skill)).min()
+        } else {
+            None
+        };
+        let classes = self.classes.iter().enumerate();
+        let served =
+            classes.filter(|(_, class)| class.skill.is_none_or(|s| known.skills.contains(&s)));
+        served
+            .map(|(index, class)| {
+                let others = self.agents.iter().any(|other| {
+                    other.skills.len() < 3 && class.skill.is_none_or(|s| other.skills.contains(&s))
+                });
+                let rare = class
+                    .skill
+                    .is_some_and(|skill| fewest == Some(slots(skill)));
+                (index, !keeps || rare || !others)
+            })
+            .collect()
+    }
 }

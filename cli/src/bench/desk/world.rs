@@ -140,7 +140,7 @@ impl<'a> World<'a> {
             waiting: vec![BTreeSet::new(); scenario.classes.len()],
             free: vec![0; scenario.classes.len()],
             serves: (0..agents)
-                .map(|agent| serves(scenario, agent, reserved))
+                .map(|agent| scenario.serves(agent, reserved))
                 .collect(),
             idles: false,
             arrivals_left: arrivals,
@@ -581,35 +581,4 @@ impl<'a> World<'a> {
                 known.up && known.responds && last_too.is_some_and(|(_, last_too)| fits(last_too))
             })
     }
-}
-
-/// The classes that an agent serves, and whether also with the slots that are kept for the rarest.
-fn serves(scenario: &Scenario, agent: usize, reserved: u32) -> Vec<(usize, bool)> {
-    let known = &scenario.agents[agent];
-    let slots = |skill: u8| -> u32 {
-        let with = scenario
-            .agents
-            .iter()
-            .filter(|agent| agent.skills.contains(&skill));
-        with.map(|agent| agent.capacity).sum()
-    };
-    let keeps = known.skills.len() >= 3 && known.capacity > reserved;
-    let fewest = if keeps {
-        known.skills.iter().map(|skill| slots(*skill)).min()
-    } else {
-        None
-    };
-    let classes = scenario.classes.iter().enumerate();
-    let served = classes.filter(|(_, class)| class.skill.is_none_or(|s| known.skills.contains(&s)));
-    served
-        .map(|(index, class)| {
-            let others = scenario.agents.iter().any(|other| {
-                other.skills.len() < 3 && class.skill.is_none_or(|s| other.skills.contains(&s))
-            });
-            let rare = class
-                .skill
-                .is_some_and(|skill| fewest == Some(slots(skill)));
-            (index, !keeps || rare || !others)
-        })
-        .collect()
 }
