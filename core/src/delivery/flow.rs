@@ -416,6 +416,15 @@ impl Flow {
             .is_some_and(|t| t.settle(message.seq))
     }
 
+    /// The same where nothing is waiting in the conversation: a track that is done.
+    pub fn pass_own(&mut self, message: &MessageRef) {
+        if let Err(at) = self.find(message.conversation) {
+            let (seq, position) = (message.seq + 1, message.position + 1);
+            let track = Track::starting_at(message.conversation, seq, position);
+            self.tracks.insert(at, track);
+        }
+    }
+
     /// Drops the track of a conversation in which nothing is left to do.
     pub fn forget_if_done(&mut self, conversation: ConversationId) {
         if let Ok(at) = self.find(conversation)
