@@ -18,6 +18,7 @@
 
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
+mod framing;
 mod hostile;
 mod operation;
 mod pairs;
