@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::mpsc;
 
 use clap::Args;
 use tidings_client::{Client, Event, Events, Incoming};
+use tokio::sync::oneshot;
 
 use crate::send::wrong_usage;
 
@@ -80,6 +82,7 @@ pub(crate) async fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn listen(events: &mut Events, count: Option<u64>, form: Form) -> anyhow::Result<End> {
+    let printer = Printer::start()?;
     let mut left = count;
     while left != Some(0) {
         let Some(event) = events.next().await else {
@@ -87,7 +90,7 @@ async fn listen(events: &mut Events, count: Option<u64>, form: Form) -> anyhow::
         };
         match event {
             Event::Message(message) => {
-                match print(&message, form) {
+                match printer.print(render(&message, form)).await {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                         return Ok(End::Done);
@@ -117,12 +120,36 @@ async fn listen(events: &mut Events, count: Option<u64>, form: Form) -> anyhow::
     Ok(End::Done)
 }
 
+/// A thread that writes lines. Whoever reads them may be slow for ever; a signal still ends us.
+struct Printer {
+    lines: mpsc::Sender<(String, oneshot::Sender<io::Result<()>>)>,
+}
+
+impl Printer {
+    fn start() -> io::Result<Printer> {
+        let (lines, waiting) = mpsc::channel::<(String, oneshot::Sender<io::Result<()>>)>();
+        std::thread::Builder::new().spawn(move || {
+            for (line, written) in waiting {
+                // Nobody waits for it once we were told to stop.
+                let _ = written.send(print(&line));
+            }
+        })?;
+        Ok(Printer { lines })
+    }
+
+    /// Returns once the line was written.
+    async fn print(&self, line: String) -> io::Result<()> {
+        let (written, answer) = oneshot::channel();
+        let gone = || io::Error::other("the writing thread is gone");
+        self.lines.send((line, written)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
 /// One write for each line, flushed at once: whoever reads it has whole lines.
-fn print(message: &Incoming, form: Form) -> io::Result<()> {
-    let mut line = render(message, form);
-    line.push('\n');
+fn print(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(line.as_bytes())?;
+    out.write_all(format!("{line}\n").as_bytes())?;
     out.flush()
 }
 

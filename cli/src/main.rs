@@ -12,6 +12,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
+/// Lower resident memory than the system's allocator under many small, long-lived allocations, and
+/// what a burst took is given back.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Instant messaging over TCP, UDP and WebSocket: what it has acknowledged is on disk, stored once,
 /// in order, and reaches its receiver.
 #[derive(Debug, Parser)]

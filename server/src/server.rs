@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::config::Settings;
 use crate::router::Router;
-use crate::store::{Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore};
-use crate::store::{Store, StoreError};
+use crate::store::{
+    Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore, Store, StoreError,
+};
 use crate::transport::{self, tcp, udp, websocket};
 
 /// How often messages that are old enough are looked for.

@@ -373,9 +373,9 @@ impl Machine {
                 actions.push(Action::Accepted(ticket));
             }
             After::Acknowledge(ack) => {
-                // Without a login it is left out: the server sends the message again, and it is
+                // Without a link it is left out: the server sends the message again, and it is
                 // known then.
-                if let Phase::Online { .. } = self.phase {
+                if let Phase::LoggingIn { .. } | Phase::Online { .. } = self.phase {
                     actions.push(Action::Transmit(ack));
                 }
             }
@@ -417,10 +417,9 @@ impl Machine {
             (code::LOGIN_ANSWER, _) => self.login_answer(now, &frame, actions),
             (code::KICKOUT, _) => self.kicked(&frame, actions),
             (code::ERROR, _) => self.error(now, &frame, actions),
-            (code::COMMON_DATA, Phase::Online { .. }) => self.message(&frame, extended, actions),
-            (code::RECEIVED, Phase::Online { .. }) => {
-                self.acknowledged(&frame, extended, actions);
-            }
+            // On UDP they may overtake the answer to the login.
+            (code::COMMON_DATA, _) => self.message(&frame, extended, actions),
+            (code::RECEIVED, _) => self.acknowledged(&frame, extended, actions),
             (_, Phase::Online { .. }) => self.acknowledge_control(&frame, actions),
             _ => {}
         }

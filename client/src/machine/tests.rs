@@ -476,3 +476,14 @@ fn a_message_without_qos_goes_at_once_or_not_at_all() {
     assert_eq!(texts(&actions), ["m"]);
     assert_eq!(bench.machine.unacknowledged(), 0);
 }
+
+#[test]
+fn a_message_that_overtakes_the_answer_to_the_login_is_taken() {
+    let mut bench = Bench::new(config());
+    bench.on(Input::LogIn { token: None });
+    bench.on(Input::Connected);
+    let shown = bench.frame(incoming("m1"));
+    assert_eq!(events(&shown).len(), 1);
+    let taken = bench.on(Input::Taken(last_event(&shown)));
+    assert_eq!(kinds(&taken), [code::RECEIVED]);
+}

@@ -97,6 +97,15 @@ impl Peer for TcpPeer {
     }
 }
 
+impl TcpPeer {
+    /// Sends to a client that may be gone.
+    pub async fn try_send(&mut self, frame: &Frame<'_>) -> std::io::Result<()> {
+        let mut bytes = Vec::new();
+        tcp::put(&mut bytes, |out| mobileimsdk::encode(frame, out));
+        self.socket.write_all(&bytes).await
+    }
+}
+
 pub struct WsPeer {
     tcp: TcpPeer,
     decoder: Decoder,

@@ -9,7 +9,7 @@ mod datagram;
 mod encode;
 mod stream;
 
-pub(crate) use datagram::{Datagrams, Outgoing as OutgoingDatagrams};
+pub(crate) use datagram::Datagrams;
 pub(crate) use encode::Encoder;
 pub(crate) use stream::{Framing, Next, StreamLink};
 
@@ -22,5 +22,5 @@ pub(crate) enum LinkEnd {
     /// A TCP or WebSocket connection.
     Stream(Arc<StreamLink>),
     /// An address behind the UDP socket.
-    Datagram(SocketAddr),
+    Datagram(Arc<Datagrams>, SocketAddr),
 }

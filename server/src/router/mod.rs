@@ -23,7 +23,7 @@ use tidings_core::wire::mobileimsdk::Frame;
 
 use crate::auth::Door;
 use crate::clock::Clock;
-use crate::link::{Encoder, LinkEnd, OutgoingDatagrams, StreamLink};
+use crate::link::{Datagrams, Encoder, LinkEnd, StreamLink};
 use crate::store::Store;
 
 pub(crate) use commit::Committer;
@@ -65,7 +65,7 @@ struct Guarded {
 #[derive(Default)]
 struct Todo {
     flush: Vec<Arc<StreamLink>>,
-    datagrams: OutgoingDatagrams,
+    datagrams: Option<Arc<Datagrams>>,
     remember: Vec<Cursor>,
     load: Vec<load::Job>,
     verify: Vec<(LinkId, crate::auth::Answer)>,
@@ -85,7 +85,6 @@ pub(crate) struct Router {
     loader: Loader,
     clock: Clock,
     runtime: tokio::runtime::Handle,
-    datagrams: std::sync::OnceLock<Arc<crate::link::Datagrams>>,
     stopping: AtomicBool,
     /// Why the last commit failed, if it did.
     trouble: Mutex<Option<String>>,
@@ -120,7 +119,6 @@ impl Router {
             loader: Loader::default(),
             clock: Clock::start(),
             runtime: tokio::runtime::Handle::current(),
-            datagrams: std::sync::OnceLock::new(),
             stopping: AtomicBool::new(false),
             trouble: Mutex::new(None),
         });
@@ -177,10 +175,9 @@ impl Router {
     /// Datagrams that arrived together. An address gets a link with its first LOGIN.
     pub(crate) fn datagrams(
         &self,
-        socket: &Arc<crate::link::Datagrams>,
+        socket: &Arc<Datagrams>,
         arrivals: Vec<(SocketAddr, Frame<'_>, usize)>,
     ) {
-        let _ = self.datagrams.set(socket.clone());
         let now = self.clock.now();
         let mut guarded = self.guarded.lock();
         let mut todo = Todo::default();
@@ -195,13 +192,14 @@ impl Router {
                 None if frame.kind == tidings_core::wire::code::LOGIN => {
                     let link = guarded.shard.open(now, Transport::Udp);
                     guarded.addresses.insert(from, link);
-                    guarded.register(link, LinkEnd::Datagram(from));
+                    guarded.register(link, LinkEnd::Datagram(socket.clone(), from));
                     link
                 }
                 None => {
                     if let Some(answer) = tidings_core::shard::answer_to_stranger(&frame) {
                         let bytes = guarded.encoder.control(&answer, now.wall_ms);
-                        todo.datagrams.push(from, bytes);
+                        socket.push(from, bytes);
+                        todo.datagrams = Some(socket.clone());
                     }
                     continue;
                 }
@@ -296,7 +294,7 @@ impl Router {
         let ends = guarded.links.iter().flatten().map(|entry| &entry.end);
         ends.filter_map(|end| match end {
             LinkEnd::Stream(link) => Some(link.clone()),
-            LinkEnd::Datagram(_) => None,
+            LinkEnd::Datagram(..) => None,
         })
         .collect()
     }

@@ -153,13 +153,11 @@ impl Router {
                 router.feed(Input::Verified { link, code });
             });
         }
+        if let Some(socket) = todo.datagrams.take() {
+            socket.flush();
+        }
         for job in todo.load.drain(..) {
             self.loader.push(job);
-        }
-        if !todo.datagrams.is_empty()
-            && let Some(socket) = self.datagrams.get()
-        {
-            socket.send(&todo.datagrams);
         }
         self.flush(todo.flush);
         for event in todo.tell {
@@ -260,7 +258,7 @@ impl Guarded {
                 stream.close(code, text);
                 todo.flush.push(stream);
             }
-            LinkEnd::Datagram(address) => {
+            LinkEnd::Datagram(_, address) => {
                 self.addresses.remove(&address);
             }
         }
@@ -275,7 +273,10 @@ fn put(end: &LinkEnd, frame: &[u8], todo: &mut Todo) {
                 todo.flush.push(stream.clone());
             }
         }
-        LinkEnd::Datagram(address) => todo.datagrams.push(*address, frame),
+        LinkEnd::Datagram(socket, address) => {
+            socket.push(*address, frame);
+            todo.datagrams.get_or_insert_with(|| socket.clone());
+        }
     }
 }
 

@@ -10,6 +10,8 @@ pub mod contract;
 mod cursors;
 mod memory;
 mod merge;
+#[cfg(test)]
+mod model_tests;
 mod people;
 mod plan;
 mod sqlite;

@@ -48,13 +48,13 @@ impl OnDisk {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(in crate::store) fn copy_files(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
+            copy_files(&entry.path(), &target);
         } else if !entry.file_name().to_string_lossy().ends_with("-shm") {
             std::fs::copy(entry.path(), target).unwrap();
         }
@@ -71,7 +71,7 @@ impl Fixture for OnDisk {
             // What only memory has is allowed to be lost; the contract's words for it are `flush`.
             self.sqlite().inner.write_cursors().unwrap();
             let copied = tempfile::tempdir().unwrap();
-            copy(self.dir.path(), copied.path());
+            copy_files(self.dir.path(), copied.path());
             self.store = None;
             self.dir = copied;
         }
@@ -347,4 +347,65 @@ fn a_login_that_was_issued_writes_nothing() {
             }
         )))
     );
+}
+
+#[test]
+fn a_conversation_without_messages_is_known_after_the_indexes_were_lost() {
+    let mut store = OnDisk::new(SqliteOptions {
+        index_batch: 1000,
+        ..by_hand()
+    });
+    for at in 0..5 {
+        send(store.store(), "a", "b", &format!("{at}"));
+    }
+    while store.store().retain(i64::MAX, i64::MAX).unwrap() {}
+    store.forget_indexes = true;
+    store.reopen();
+    store.forget_indexes = false;
+    for at in 0..5000 {
+        send(store.store(), "c", "d", &format!("{at}"));
+    }
+    store.settle();
+    store.reopen();
+    assert_eq!(send(store.store(), "a", "b", "5").seq, 6);
+}
+
+/// With a small file system: `TIDINGS_SMALL_DISK=/mnt/small cargo test -- --ignored really_full`.
+#[test]
+#[ignore = "needs a small file system of its own"]
+fn a_disk_that_is_really_full() {
+    let base = std::env::var("TIDINGS_SMALL_DISK").unwrap();
+    let dir = tempfile::tempdir_in(&base).unwrap();
+    let ballast = dir.path().join("ballast");
+    let options = SqliteOptions {
+        durability: Durability::Disk,
+        background: true,
+        ..by_hand()
+    };
+    let store = SqliteStore::open(dir.path(), options).unwrap();
+    std::fs::write(&ballast, vec![1u8; 1 << 20]).unwrap();
+    let text = "x".repeat(1000);
+    let message = |at: usize| contract::draft_at("a", "b", &format!("{at}"), &text, 1);
+    let mut stored = 0;
+    let failed = loop {
+        match store.commit(&[message(stored)], &mut vec![]) {
+            Ok(()) => stored += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(failed, StoreError::DiskFull { .. }), "{failed}");
+    for _ in 0..5 {
+        store.commit(&[message(stored)], &mut vec![]).unwrap_err();
+    }
+    std::fs::remove_file(&ballast).unwrap();
+    assert_eq!(
+        contract::stored(commit(&store, &[message(stored)]).remove(0)).seq,
+        stored as u64 + 1
+    );
+    drop(store);
+    let store = SqliteStore::open(dir.path(), options).unwrap();
+    for at in 0..=stored {
+        let verdicts = commit(&store, &[message(at)]);
+        assert!(matches!(verdicts[0], Verdict::Duplicate { .. }), "{at}");
+    }
 }

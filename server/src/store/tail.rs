@@ -210,16 +210,19 @@ impl Tail {
         self.by_user.entry(Name::from(name)).or_default()
     }
 
-    /// Takes what a committed batch stored.
-    pub(crate) fn publish(&mut self, rows: Vec<NewRow>, heads: Vec<(Name, Head)>) {
-        for (key, head) in heads {
-            match self.conversations.get_mut(&head.conversation) {
-                Some(entry) => entry.head = head,
-                None => self.know(&key, head),
-            }
+    /// Takes what a committed batch stored. `unknown` are the conversations that it touched and
+    /// this tail did not know, as they were before.
+    pub(crate) fn publish(&mut self, rows: Vec<NewRow>, unknown: Vec<(Name, Head)>) {
+        for (key, head) in unknown {
+            self.know(&key, head);
         }
         for row in rows {
-            self.append(row.message, row.hash);
+            self.bytes += cost(&row.message);
+            if let Some(entry) = self.conversations.get_mut(&row.message.conversation.0) {
+                entry.head.push(row.message.position);
+                entry.recent.push_back(row.message.position);
+            }
+            self.put(row.message, row.hash);
         }
     }
 
@@ -239,11 +242,15 @@ impl Tail {
 
     /// Puts one message at the end; its conversation is known already.
     pub(crate) fn append(&mut self, message: MessageRef, hash: u64) {
-        self.pad(message.position - 1);
         self.bytes += cost(&message);
         if let Some(entry) = self.conversations.get_mut(&message.conversation.0) {
             entry.recent.push_back(message.position);
         }
+        self.put(message, hash);
+    }
+
+    fn put(&mut self, message: MessageRef, hash: u64) {
+        self.pad(message.position - 1);
         match self.keys.get(&hash) {
             Some(_) => {
                 self.twins.insert((hash, message.position));

@@ -32,6 +32,7 @@ struct World {
     linked: bool,
     lossy: bool,
     faults: bool,
+    crashing: bool,
     /// Frames on their way.
     to_server: VecDeque<Frame<'static>>,
     to_client: VecDeque<Frame<'static>>,
@@ -50,7 +51,6 @@ struct World {
     accepted: HashSet<u64>,
     done: HashSet<String>,
     next: u64,
-    crashes: u64,
 }
 
 fn durable(lossy: bool) -> Config {
@@ -74,6 +74,7 @@ impl World {
             linked: false,
             lossy,
             faults: true,
+            crashing: seed % 4 < 2,
             to_server: VecDeque::new(),
             to_client: VecDeque::new(),
             stored: BTreeMap::new(),
@@ -87,7 +88,6 @@ impl World {
             accepted: HashSet::new(),
             done: HashSet::new(),
             next: 0,
-            crashes: 0,
         };
         world.input(Input::LogIn { token: None });
         world
@@ -161,7 +161,6 @@ impl World {
 
     /// The process dies: what was not on disk is gone, what the application held comes again.
     fn crash(&mut self) {
-        self.crashes += 1;
         self.cut();
         self.writing.clear();
         self.events.clear();
@@ -169,7 +168,7 @@ impl World {
         for record in &self.disk {
             match record {
                 Record::Queued { order, message } => {
-                    restored.queued.push((*order, message.clone()))
+                    restored.queued.push((*order, message.clone()));
                 }
                 Record::Done { order } => restored.queued.retain(|(queued, _)| queued != order),
                 Record::Seen(seen) => restored.seen.push(seen.clone()),
@@ -194,7 +193,7 @@ impl World {
             }
             31..40 => self.tick(),
             40..58 => {}
-            58 if self.dice.roll(4) == 0 => self.crash(),
+            58 if self.crashing && self.dice.roll(4) == 0 => self.crash(),
             _ if self.linked && self.dice.roll(4) == 0 => {
                 self.cut();
                 self.input(Input::Closed("cut".to_owned()));
@@ -276,7 +275,7 @@ fn run(seed: u64) -> World {
 
 #[test]
 fn whatever_happens_accepted_messages_arrive_once_and_in_order() {
-    for seed in 0..300 {
+    for seed in 0..160 {
         let world = run(seed);
         for ticket in &world.accepted {
             let text = format!("out{ticket}");
@@ -297,12 +296,12 @@ fn whatever_happens_accepted_messages_arrive_once_and_in_order() {
 
 #[test]
 fn whatever_happens_messages_are_shown_and_only_a_crash_shows_one_again() {
-    for seed in 0..300 {
+    for seed in 0..160 {
         let world = run(seed);
         let distinct: HashSet<&String> = world.shown.iter().collect();
         assert_eq!(distinct.len() as u64, MESSAGES, "seed {seed}");
         // The application took it, and the process died before that was on disk.
-        if world.crashes == 0 {
+        if !world.crashing {
             assert_eq!(world.shown.len() as u64, MESSAGES, "seed {seed}");
         }
     }

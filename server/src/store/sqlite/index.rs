@@ -22,6 +22,11 @@ use super::log::key_of;
 /// Rows that are taken at once when an index is made again at start.
 const REBUILD_BATCH: usize = 100_000;
 
+/// Batches that the log may be ahead before commits help to index.
+const LAG_BATCHES_MAX: u64 = 16;
+/// How many times its size the tail may have before they do.
+const LAG_BYTES_FACTOR_MAX: usize = 4;
+
 /// The writing half of `index.db`.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -108,7 +113,7 @@ fn seed(connection: &Connection) -> rusqlite::Result<u64> {
 impl Index {
     /// From where the log has to be followed; everything is thrown away if the indexes know more
     /// than the log, which then is another one, or lost its end in a power cut.
-    pub(super) fn begin(&mut self, inner: &Inner, last: u64) -> Result<u64, StoreError> {
+    pub(super) fn begin(&self, inner: &Inner, last: u64) -> Result<u64, StoreError> {
         let read = "SELECT value FROM meta WHERE name = 'watermark'";
         let watermark = self
             .connection
@@ -145,7 +150,7 @@ impl Index {
         Ok(())
     }
 
-    fn keys(&mut self, inner: &Inner, rows: &[Followed], upto: u64) -> Result<(), StoreError> {
+    fn keys(&self, inner: &Inner, rows: &[Followed], upto: u64) -> Result<(), StoreError> {
         // Only this lock's holder changes them, so the copy is the newest.
         let mut runs = inner.keys.read().clone();
         let known = runs.watermark();
@@ -219,6 +224,28 @@ impl Inner {
         last.saturating_sub(self.watermark.load(Ordering::Acquire))
     }
 
+    /// True if the indexes should follow now: there is a batch, or memory waits for it.
+    pub(super) fn should_follow(&self) -> bool {
+        let (last, bytes) = {
+            let tail = self.tail.read();
+            (tail.last(), tail.bytes())
+        };
+        let lag = last.saturating_sub(self.watermark.load(Ordering::Acquire));
+        let batch = self.options.index_batch as u64;
+        lag >= batch || lag > batch / 8 && bytes > self.options.tail_bytes_max
+    }
+
+    /// True if memory outgrows its bounds because the indexes lag: commits have to help.
+    pub(super) fn must_follow(&self) -> bool {
+        let bytes = self.tail.read().bytes();
+        self.lag() >= self.options.index_batch as u64 * LAG_BATCHES_MAX
+            || bytes
+                > self
+                    .options
+                    .tail_bytes_max
+                    .saturating_mul(LAG_BYTES_FACTOR_MAX)
+    }
+
     /// One step from memory. `true` if there was something.
     pub(super) fn follow(&self) -> Result<bool, StoreError> {
         let mut index = self.index.lock();
@@ -253,7 +280,9 @@ impl Inner {
         let mut shown = begin;
         loop {
             let from = self.watermark.load(Ordering::Acquire);
-            if last - from <= 2 * self.options.index_batch as u64 {
+            let few = last - from <= 2 * self.options.index_batch as u64;
+            // The tail has no place for heads whose message was removed: only the index knows them.
+            if few && !reader.has_removed_after(from)? {
                 return Ok(());
             }
             let rows = reader.rows_after(from, REBUILD_BATCH)?;

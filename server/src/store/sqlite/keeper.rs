@@ -74,6 +74,9 @@ impl Signal {
     }
 }
 
+/// What a thread does until the end.
+type Work = fn(&Inner);
+
 /// The threads.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -87,8 +90,7 @@ impl Keeper {
             inner: Arc::clone(inner),
             threads: Vec::new(),
         };
-        let work: [(&str, fn(&Inner)); 2] =
-            [("store-index", index), ("store-checkpoint", checkpoint)];
+        let work: [(&str, Work); 2] = [("store-index", index), ("store-checkpoint", checkpoint)];
         for (name, work) in work {
             let inner = Arc::clone(inner);
             let thread = std::thread::Builder::new().name(name.into());
@@ -115,7 +117,7 @@ impl Keeper {
 
 fn index(inner: &Inner) {
     while inner.signal.wait(|flags| std::mem::take(&mut flags.index)) {
-        while inner.lag() >= inner.options.index_batch as u64 {
+        while inner.should_follow() {
             match inner.follow() {
                 Ok(true) => {}
                 Ok(false) => break,

@@ -263,6 +263,12 @@ impl Reader<'_> {
         }
     }
 
+    /// True if retention left a row without a message above this position.
+    pub(super) fn has_removed_after(&self, position: u64) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM log WHERE position > ?1 AND body IS NULL)";
+        self.read(|connection| connection.query_row(sql, [position as i64], |row| row.get(0)))
+    }
+
     /// The last position in the log, 0 if it is empty.
     pub(super) fn last_position(&self) -> Result<u64, StoreError> {
         let last = "SELECT coalesce(max(position), 0) FROM log";

@@ -57,7 +57,7 @@ impl Default for SqliteOptions {
     fn default() -> SqliteOptions {
         SqliteOptions {
             durability: Durability::Disk,
-            tail_bytes_max: 64 << 20,
+            tail_bytes_max: 8 << 20,
             index_batch: 20_000,
             checkpoint_bytes: 16 << 20,
             wal_bytes_max: 128 << 20,
@@ -127,7 +127,7 @@ impl SqliteStore {
 
     /// Lets the indexes follow to the end of the log now.
     #[cfg(test)]
-    fn settle(&self) -> Result<(), StoreError> {
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
         while self.inner.follow()? {}
         self.inner.checkpoint()
     }
@@ -232,3 +232,5 @@ impl Store for SqliteStore {
 #[cfg(test)]
 #[path = "../sqlite_tests.rs"]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::copy_files;

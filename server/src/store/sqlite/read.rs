@@ -379,8 +379,19 @@ impl Inner {
                     .collect())
             }
             Page::After(_, limit) => {
-                let count = limit.min(limits::HISTORY_PAGE_MAX) as u64;
-                self.fetch(&reader, place, from, place.1.seq, count)
+                let count = limit.min(limits::HISTORY_PAGE_MAX);
+                let mut found: Vec<MessageRef> = Vec::new();
+                // Where retention took the first of them, the page is filled up.
+                while found.len() < count {
+                    let from = found.last().map_or(from, |last| last.seq + 1);
+                    let missing = (count - found.len()) as u64;
+                    let more = self.fetch(&reader, place, from, place.1.seq, missing)?;
+                    if more.is_empty() {
+                        break;
+                    }
+                    found.extend(more);
+                }
+                Ok(found)
             }
         }
     }

@@ -29,8 +29,6 @@ const CURSORS_PER_COMMIT_MAX: usize = 20_000;
 const MEMBERSHIPS_CACHED_MAX: usize = 1_000_000;
 /// Rows of the log read at once to bring the tail up to date.
 const RECOVER_BATCH: usize = 10_000;
-/// Batches of the indexer that the log may be ahead before commits help it.
-const LAG_BATCHES_MAX: u64 = 16;
 
 type Members = Arc<HashMap<Name, u64>>;
 
@@ -308,7 +306,7 @@ impl Inner {
         for row in &plan.rows {
             bytes += row.message.body.len() as u64 + 160;
         }
-        tail.publish(plan.rows, plan.heads.into_values().collect());
+        tail.publish(plan.rows, plan.unknown);
         // Twice as much as came, so that it shrinks after a lag without a long pause.
         for _ in 0..2 * added {
             if tail.bytes() <= self.options.tail_bytes_max || tail.first() > watermark {
@@ -323,12 +321,10 @@ impl Inner {
 
     /// After a commit, without its lock.
     fn follow_up(&self) {
-        let lag = self.lag();
-        let batch = self.options.index_batch as u64;
-        if lag < batch {
+        if !self.should_follow() {
             return;
         }
-        if self.options.background && lag < batch * LAG_BATCHES_MAX {
+        if self.options.background && !self.must_follow() {
             self.signal.wake_indexer();
         } else if let Err(error) = self.follow() {
             tracing::warn!(%error, "the indexes cannot follow; it is tried again");
