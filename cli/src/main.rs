@@ -33,7 +33,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Send(send::SendArgs),
     Listen(listen::ListenArgs),
-    /// Measure any server that speaks the protocol
+    /// Measure any server that speaks the protocol, and the dispatcher
     #[command(subcommand)]
     Bench(bench::BenchArgs),
 }
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Send(args) => client(send::run(args)),
         Command::Listen(args) => client(listen::run(args)),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => bench::run(args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("tidings: {error:#}");

@@ -4,6 +4,7 @@
 //! server. Called by `main`. `docs/benchmarks.md` says how to use it and what each figure means.
 
 mod args;
+mod desk;
 mod engine;
 mod fanout;
 mod histogram;
@@ -21,6 +22,8 @@ use std::process::ExitCode;
 /// What `tidings bench` takes.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum BenchArgs {
+    /// The customer-service dispatcher, in virtual time, beside what theory allows
+    Desk(desk::DeskArgs),
     /// Pairs of users, one sends to the other: throughput, latency, loss, order
     Relay(relay::RelayArgs),
     /// Connections that are logged in and do nothing: memory
@@ -32,12 +35,13 @@ pub(crate) enum BenchArgs {
 }
 
 /// Runs one benchmark. The exit code is 1 if a promise was broken: loss, doubles, disorder.
-pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     match args {
-        BenchArgs::Relay(args) => relay::run(args),
-        BenchArgs::Idle(args) => idle::run(args),
-        BenchArgs::Login(args) => login::run(args),
-        BenchArgs::Fanout(args) => fanout::run(args),
+        BenchArgs::Desk(args) => desk::run(args).map(|()| ExitCode::SUCCESS),
+        BenchArgs::Relay(args) => relay::run(&args),
+        BenchArgs::Idle(args) => idle::run(&args),
+        BenchArgs::Login(args) => login::run(&args),
+        BenchArgs::Fanout(args) => fanout::run(&args),
     }
 }
 

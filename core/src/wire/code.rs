@@ -68,6 +68,8 @@ pub const REFUSED_FRAME: i32 = 317;
 pub const REFUSED_SESSION: i32 = 318;
 /// Code, ours, a notice and not an error: a message waits that is too large for this transport.
 pub const NOTICE_WAITING: i32 = 319;
+/// Code, ours: the application did not answer in time or failed; try again later.
+pub const REFUSED_LISTENER: i32 = 320;
 
 /// Reason that a listener is told for a session that ended without a kick.
 pub const KICK_NONE: i32 = -1;

@@ -9,8 +9,8 @@ use tidings_core::limits;
 use tidings_core::shard::SecondLogin;
 
 use super::{
-    Auth, AuthMode, ConfigError, Delivery, Listen, Log, LogFormat, Origin, SessionSettings,
-    Settings,
+    Auth, AuthMode, ConfigError, Delivery, HookSettings, Listen, Log, LogFormat, Origin,
+    SessionSettings, Settings,
 };
 use crate::store::Durability;
 
@@ -45,7 +45,7 @@ const ADDRESS: &str =
     "an address with a port, as \"127.0.0.1:8901\" (port 0: any free one), or \"off\"";
 
 /// In the order of `config/default.toml`: what has no section comes first, because TOML wants that.
-static KEYS: [Key; 18] = [
+static KEYS: [Key; 19] = [
     Key {
         path: "data",
         kind: Kind::Text,
@@ -212,6 +212,17 @@ static KEYS: [Key; 18] = [
         doc: "Permits auth.mode = \"open\" on addresses that other machines reach.",
         option: None,
         set: |s, v| set(&mut s.auth.allow_open_on_public, v.parse().ok()),
+    },
+    Key {
+        path: "hooks.timeout_ms",
+        kind: Kind::Number,
+        default: "5000",
+        allowed: "milliseconds, 10 to 20000",
+        doc: "How long one call of an embedding application's listener may take. A login or message \
+              that it was asked about is refused then, with code 320; a message to `0` is handed \
+              over again.",
+        option: None,
+        set: |s, v| set(&mut s.hooks.timeout_ms, number(v, 10, 20_000)),
     },
     Key {
         path: "log.level",
@@ -390,6 +401,7 @@ pub(super) fn defaults() -> Settings {
             mode: AuthMode::Open,
             allow_open_on_public: false,
         },
+        hooks: HookSettings { timeout_ms: 0 },
         groups: BTreeMap::new(),
         shutdown_ms: 0,
         log: Log {
@@ -406,7 +418,7 @@ pub(super) fn defaults() -> Settings {
 }
 
 /// What stands above each section of the file.
-const SECTIONS: [(&str, &str); 6] = [
+const SECTIONS: [(&str, &str); 7] = [
     ("listen", "Where clients connect."),
     ("delivery", "How messages are kept and sent."),
     (
@@ -414,6 +426,7 @@ const SECTIONS: [(&str, &str); 6] = [
         "How long sessions last and what a second login meets.",
     ),
     ("auth", "Who may log in."),
+    ("hooks", "Applications that embed the server."),
     ("log", "What is logged to standard error."),
     ("groups", ""),
 ];

@@ -40,6 +40,8 @@ pub struct Settings {
     pub session: SessionSettings,
     /// Who may log in.
     pub auth: Auth,
+    /// How long an embedding application's listener may take.
+    pub hooks: HookSettings,
     /// Fixed groups, by name without the `#`; made to have exactly these members at start.
     pub groups: BTreeMap<String, Vec<String>>,
     /// How long a graceful stop may take.
@@ -94,6 +96,13 @@ pub struct Auth {
     pub mode: AuthMode,
     /// Permits [`AuthMode::Open`] on addresses that other machines reach.
     pub allow_open_on_public: bool,
+}
+
+/// How long an embedding application's listener may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HookSettings {
+    /// For one call. A question that is not answered by then is answered with a refusal.
+    pub timeout_ms: u64,
 }
 
 /// How logins are verified.

@@ -1,6 +1,7 @@
 //! One TCP or WebSocket connection.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -67,6 +68,7 @@ impl Outbox {
 #[derive(Debug)]
 pub(crate) struct StreamLink {
     stream: TcpStream,
+    peer: Option<SocketAddr>,
     framing: Framing,
     /// For the rare task; flushing happens on threads that are not the runtime's.
     runtime: Handle,
@@ -80,13 +82,20 @@ impl StreamLink {
     pub(crate) fn new(stream: TcpStream, framing: Framing) -> Arc<StreamLink> {
         let outbox = Mutex::new(Outbox::default());
         let runtime = Handle::current();
+        let peer = stream.peer_addr().ok();
         Arc::new(StreamLink {
             stream,
+            peer,
             framing,
             runtime,
             outbox,
             dirty: AtomicBool::new(false),
         })
+    }
+
+    /// The other side's address.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.peer
     }
 
     /// Appends a frame. Returns true if the caller must see to it that `flush` is called.
