@@ -102,6 +102,9 @@ impl Shard {
         text: &str,
         actions: &mut Vec<Action>,
     ) {
+        if !self.knows(link) {
+            return;
+        }
         let data = mobileimsdk::login::encode_error(error_code, text);
         let mut frame = control(code::ERROR, ids::UNSET, Some(data));
         frame.fp = Some(Cow::Owned(id.to_owned()));

@@ -45,6 +45,8 @@ pub(in crate::bench) struct Client {
     pub(in crate::bench) first_login_time: i64,
     /// When it began to connect, nanoseconds of the worker's clock.
     pub(in crate::bench) opened_ns: u64,
+    /// Tells this connection from others that had the same index.
+    pub(super) number: usize,
     pub(super) io: Io,
     scheme: Scheme,
     decoder: Option<Box<Decoder>>,
@@ -61,7 +63,7 @@ pub(in crate::bench) struct Client {
 }
 
 impl Client {
-    /// Begins to connect; `number` spreads connections over source addresses.
+    /// Begins to connect; `number`, of its own, spreads connections over source addresses.
     pub(super) fn connect(
         endpoint: &Endpoint,
         user: String,
@@ -100,6 +102,7 @@ impl Client {
             phase: Phase::Connecting,
             first_login_time: 0,
             opened_ns: 0,
+            number,
             io,
             scheme,
             decoder: None,

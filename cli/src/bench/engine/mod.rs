@@ -405,21 +405,29 @@ impl<S: Scenario> Worker<S> {
                 Err(error) => return self.gone(who, &error.to_string()),
             };
             let short = held + count < self.buffer.len() && !client.is_datagram();
+            let number = client.number;
             if let Err(why) = self.take(who, held + count) {
                 return self.gone(who, &why);
             }
-            if short && !closing {
+            let replaced = self.net.clients[who].number != number;
+            if replaced || short && !closing {
                 return;
             }
         }
     }
 
-    /// Deals with the frames in the buffer; keeps what is no whole one.
+    /// Deals with the frames in the buffer; keeps what is no whole one. A scenario may connect
+    /// anew over a frame: what follows it belongs to nobody then.
     fn take(&mut self, who: usize, filled: usize) -> Result<(), String> {
         let mut used = 0;
         let now = self.net.now();
+        let number = self.net.clients[who].number;
         let mut buffer = std::mem::take(&mut self.buffer);
         let outcome = loop {
+            if self.net.clients[who].number != number {
+                self.buffer = buffer;
+                return Ok(());
+            }
             let bytes = &mut buffer[used..filled];
             if self.net.clients[who].phase == Phase::Upgrading {
                 match self.upgraded(who, bytes) {
