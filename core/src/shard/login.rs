@@ -346,11 +346,10 @@ impl Shard {
         session.noticed = false;
         session.rhythm.restart(now.mono);
         let idle_at = session.rhythm.idle_at(sense, transport);
-        self.users.entry(user.clone()).or_default().push(link);
-        self.check_by(
-            link,
-            idle_at.min(now.mono + crate::limits::IDLE_LEARNED_MS_MIN),
-        );
+        // Nearly every user has one session: room for one.
+        let links = self.users.entry(user.clone());
+        links.or_insert_with(|| Vec::with_capacity(1)).push(link);
+        self.check_by(link, idle_at.min(now.mono + crate::limits::FLOW_FADE_MS));
         self.read_backlog(link, actions);
         actions.push(Action::Tell(Event::LoggedIn {
             user,
