@@ -118,6 +118,18 @@ fn mix(rng: &mut Rng) -> Mix {
     }
 }
 
+fn groups(rng: &mut Rng, users: &[Name]) -> Vec<(Name, Vec<Name>)> {
+    let mut groups = Vec::new();
+    for group in 0..rng.range(0, 2) {
+        let mut members = users.to_vec();
+        members.retain(|_| rng.chance(800));
+        if !members.is_empty() {
+            groups.push((Name::from(format!("#g{group}")), members));
+        }
+    }
+    groups
+}
+
 impl Plan {
     pub(crate) fn draw(rng: &mut Rng) -> Plan {
         let users: Vec<Name> = ["alice", "bob", "carol", "dave"][..rng.range(2, 4) as usize]
@@ -134,13 +146,11 @@ impl Plan {
                 clients.push(client(rng, user, number, transport));
             }
         }
-        let mut groups = Vec::new();
-        for group in 0..rng.range(0, 2) {
-            let mut members = users.clone();
-            members.retain(|_| rng.chance(800));
-            if !members.is_empty() {
-                groups.push((Name::from(format!("#g{group}")), members));
-            }
+        let groups = groups(rng, &users);
+        let small_ids = rng.chance(250);
+        if small_ids {
+            // Who acknowledges ids that others use, too, must say whose he means.
+            clients.iter_mut().for_each(|client| client.sloppy = false);
         }
         let config = Config {
             second_login: *rng.pick(&[
@@ -184,7 +194,7 @@ impl Plan {
             send_every_ms: rng.range(60, 1_500),
             burst: if rng.chance(300) { rng.range(2, 90) } else { 1 },
             mix: mix(rng),
-            small_ids: rng.chance(250),
+            small_ids,
             ghosts: sometimes(rng, 500, 100, 900),
         }
     }

@@ -12,6 +12,8 @@ mod frames;
 mod inside;
 mod login;
 mod routing;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use asking::{Answer, AskBefore};

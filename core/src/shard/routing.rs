@@ -155,10 +155,10 @@ impl Shard {
 
     /// The sessions of an address that are online.
     fn receivers(&self, to: &Name) -> Vec<LinkId> {
-        match Address::parse(to) {
-            Ok(Address::Group(_)) => self.groups.get(to).cloned().unwrap_or_default(),
-            _ => self.links_of(to).to_vec(),
+        if to.starts_with('#') {
+            return self.groups.get(to).cloned().unwrap_or_default();
         }
+        self.links_of(to).to_vec()
     }
 
     fn raise(&mut self, now: Now, link: LinkId, message: &MessageRef, actions: &mut Vec<Action>) {
@@ -404,6 +404,12 @@ impl Shard {
                 self.remember(link, message, actions);
             }
             return;
+        }
+        if session.reading {
+            // What is being read may be older than this: it must not look new in it.
+            let flow = session.flow.get_or_insert_default();
+            flow.pass_own(message);
+            return self.remember(link, message, actions);
         }
         match &mut session.own {
             Some((conversation, acked)) if *conversation == message.conversation => {

@@ -2,6 +2,7 @@
 //! writes down what it hears.
 
 #![allow(dead_code)] // each test file uses its part
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use std::sync::Arc;
 use std::time::Duration;

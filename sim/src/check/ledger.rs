@@ -261,7 +261,7 @@ impl Ledger {
         frame: &Frame<'_>,
         conversation: &str,
         extended: Option<Extended>,
-    ) -> Result<(), String> {
+    ) -> Result<u64, String> {
         let from = frame.from.as_deref().unwrap_or("");
         let to = frame.to.as_deref().unwrap_or("");
         let id = frame.fp.as_deref().unwrap_or("");
@@ -292,7 +292,7 @@ impl Ledger {
             .entry(conversation.to_owned())
             .or_default()
             .insert(message.seq);
-        Ok(())
+        Ok(message.seq)
     }
 
     /// Whether a device is owed a message.

@@ -115,7 +115,9 @@ impl LinkModel {
             return Err(format!("{user} gets what is not for this device: {id}"));
         }
         if message.seq == 0 {
-            return match id.starts_with('u') || self.unnumbered.insert(id.to_string()) {
+            return match id.starts_with('u')
+                || self.unnumbered.insert(format!("{}/{id}", message.from))
+            {
                 true => Ok(()),
                 false => Err(format!("{user} gets {id} twice, without QoS")),
             };

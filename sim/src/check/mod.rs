@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidings_core::custody::Cursor;
 use tidings_core::ids::{LinkId, Name};
+use tidings_core::session::Transport;
 use tidings_core::shard::{Action, Event, SecondLogin};
 use tidings_core::wire::mobileimsdk::{Extended, Frame};
 
@@ -31,6 +32,8 @@ pub(crate) struct Checker {
     policy: SecondLogin,
     udp_window: usize,
     delivered: usize,
+    /// Numbers that arrived on each connection, by conversation.
+    arrived: BTreeMap<(usize, String), BTreeSet<u64>>,
     logins: usize,
     /// What was given up for good: user, conversation, number.
     set_aside: BTreeSet<(Name, u64, u64)>,
@@ -45,6 +48,7 @@ impl Checker {
             policy: plan.config.second_login,
             udp_window: plan.config.udp_window,
             delivered: 0,
+            arrived: BTreeMap::new(),
             logins: 0,
             set_aside: BTreeSet::new(),
         }
@@ -132,12 +136,7 @@ impl Checker {
         self.ledger.process_died();
     }
 
-    pub(crate) fn link_opened(
-        &mut self,
-        link: LinkId,
-        conn: usize,
-        transport: tidings_core::session::Transport,
-    ) {
+    pub(crate) fn link_opened(&mut self, link: LinkId, conn: usize, transport: Transport) {
         if self
             .links
             .insert(link, LinkModel::new(conn, transport))
@@ -322,11 +321,29 @@ impl Checker {
         frame: &Frame<'_>,
         conversation: &str,
         extended: Option<Extended>,
-        _shown: bool,
     ) {
         self.delivered += 1;
         let result = self.ledger.received(client, frame, conversation, extended);
-        self.hold(result);
+        match result {
+            Ok(seq) => self.arrives_in_order(client, conversation, seq),
+            Err(violation) => self.fail(violation),
+        }
+    }
+
+    /// On a stream a number that is new on it is above all that came before it.
+    fn arrives_in_order(&mut self, client: &Client, conversation: &str, seq: u64) {
+        let Some(conn) = client.conn else { return };
+        let arrived = self
+            .arrived
+            .entry((conn, conversation.to_owned()))
+            .or_default();
+        let last = arrived.last().copied().unwrap_or(0);
+        if arrived.insert(seq) && seq < last && client.plan.transport != Transport::Udp {
+            let user = &client.plan.user;
+            self.fail(format!(
+                "in order: {user} receives {seq} after {last} in {conversation:?}"
+            ));
+        }
     }
 
     /// Everything has settled: each device that is online has everything that it is owed.

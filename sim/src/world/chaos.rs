@@ -9,6 +9,9 @@ use super::client::{Outgoing, State};
 use super::clienting::frame;
 use super::{Chaos, Event, ProcessEvent, World, encode};
 
+/// Beyond, one at a time over a slow network takes longer than a run.
+const MESSAGES_MAX: usize = 500;
+
 impl World {
     pub(super) fn next_chaos(&mut self, chaos: Chaos) {
         let mean = match chaos {
@@ -129,7 +132,7 @@ impl World {
 
     /// The application has something to say.
     pub(super) fn somebody_sends(&mut self) {
-        if self.calm {
+        if self.calm || self.check.stored() >= MESSAGES_MAX {
             return;
         }
         let ms = self.rng.app.below(self.plan.send_every_ms * 2);

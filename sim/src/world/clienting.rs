@@ -328,9 +328,13 @@ impl World {
         let conversation = conversation_key(from, address);
         let numbered = extended.map(|e| (conversation.as_str(), e.seq));
         let me = &mut self.clients[client];
-        let shown = me.shows(now, id, numbered);
-        self.check
-            .received(me, frame, &conversation, extended, shown);
+        let known = !me.shows(now, id, numbered);
+        self.check.received(me, frame, &conversation, extended);
+        if known {
+            self.trace
+                .line(now, format_args!("client {client} knows {id} already"));
+        }
+        let me = &self.clients[client];
         if me.plan.mute {
             return;
         }

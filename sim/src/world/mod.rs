@@ -1,12 +1,13 @@
 //! One world: virtual time, the queue of what happens next, and who it happens to.
 //!
-//! `net` carries bytes, `server` drives the machine, `disk` is its store with a durable and a
+//! `net` carries bytes, `server` drives the machine, `committer` commits, `disk` is its store with a durable and a
 //! volatile half, `client` is everybody else, `chaos` breaks things. All of them are parts of
 //! [`World`], because every step may concern every other; the checkers are apart, in `check`.
 
 mod chaos;
 mod client;
 mod clienting;
+mod committer;
 mod disk;
 mod encode;
 mod net;
