@@ -133,7 +133,7 @@ struct Inner {
     url: String,
     say: Say,
     /// Who logged in last, and sends.
-    current: Mutex<Option<Arc<Client>>>,
+    current: Mutex<Option<Client>>,
 }
 
 #[derive(Deserialize)]
@@ -181,7 +181,10 @@ impl App {
 
     /// Logs the client out and stops the server.
     pub async fn stop(&self) {
-        drop(self.0.current.lock().take());
+        let client = self.0.current.lock().take();
+        if let Some(client) = client {
+            client.close().await;
+        }
         let running = self.0.running.lock().take();
         if let Some(running) = running {
             running.stop().await;
@@ -219,7 +222,7 @@ async fn login_connect(State(app): State<App>, Query(login): Query<LoginConnect>
     }
     let say = app.0.say.clone();
     tokio::spawn(client_callbacks(login.username, events, say));
-    *app.0.current.lock() = Some(Arc::new(client));
+    *app.0.current.lock() = Some(client);
     (StatusCode::OK, Json(json!({"code": 0})))
 }
 

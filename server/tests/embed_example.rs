@@ -1,5 +1,7 @@
 //! The example, end to end over HTTP: what its callbacks saw.
 
+#![allow(clippy::unwrap_used)] // a test in all of it
+
 #[allow(dead_code, unreachable_pub)] // its `main`
 #[path = "../examples/embed.rs"]
 mod example;
@@ -29,13 +31,14 @@ async fn http(to: SocketAddr, method: &str, target: &str) -> (u16, String) {
 /// Waits for all of these lines, in any order.
 async fn see(lines: &mut mpsc::UnboundedReceiver<String>, wanted: &[&str]) {
     let mut wanted: Vec<&str> = wanted.to_vec();
-    while !wanted.is_empty() {
-        let line = tokio::time::timeout(Duration::from_secs(30), lines.recv())
-            .await
-            .unwrap_or_else(|_| panic!("never seen: {wanted:?}"))
-            .unwrap();
-        wanted.retain(|w| !line.starts_with(w));
-    }
+    let all = async {
+        while !wanted.is_empty() {
+            let line = lines.recv().await.unwrap();
+            wanted.retain(|w| !line.starts_with(w));
+        }
+    };
+    let seen = tokio::time::timeout(Duration::from_secs(30), all).await;
+    assert!(seen.is_ok(), "never seen: {wanted:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -169,7 +169,7 @@ impl Hooks {
 
     /// Notices that were dropped because the listener was too slow.
     pub(crate) fn missed(&self) -> u64 {
-        self.notices.missed()
+        self.notices.missed_ever()
     }
 
     /// True if the listener has been told everything.

@@ -103,7 +103,7 @@ impl Notices {
         self.busy.store(false, Ordering::Release);
     }
 
-    pub(super) fn missed(&self) -> u64 {
+    pub(super) fn missed_ever(&self) -> u64 {
         self.queue.lock().missed_ever
     }
 
