@@ -1,6 +1,7 @@
 //! The one binary: `tidings`. Reads the command line and hands over to one command each; a command
 //! answers with the process's exit code.
 
+mod bench;
 mod listen;
 mod send;
 mod serve;
@@ -32,6 +33,9 @@ enum Command {
     Serve(serve::ServeArgs),
     Send(send::SendArgs),
     Listen(listen::ListenArgs),
+    /// Measure any server that speaks the protocol, and the dispatcher
+    #[command(subcommand)]
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Send(args) => client(send::run(args)),
         Command::Listen(args) => client(listen::run(args)),
+        Command::Bench(args) => bench::run(args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("tidings: {error:#}");

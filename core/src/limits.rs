@@ -80,6 +80,10 @@ pub const DEVICES_PER_USER_MAX: usize = 64;
 /// Sessions of one user at a time; the oldest is kicked beyond.
 pub const SESSIONS_PER_USER_MAX: usize = 16;
 
+/// Messages to groups whose groups a shard remembers; a login during which there were more reads
+/// its backlog twice.
+pub const RECENT_GROUPS_MAX: usize = 256;
+
 /// Members of a group.
 pub const GROUP_MEMBERS_MAX: usize = 10_000;
 /// Messages on one page of history.
@@ -89,3 +93,22 @@ pub const HISTORY_PAGE_MAX: usize = 200;
 pub const OUTBOX_BYTES_MAX: usize = 512 << 10;
 /// Bytes of messages that wait for the committer, all sessions together; nothing is read beyond.
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// Skills of a tenant's desk. The setting is refused.
+pub const SKILLS_MAX: usize = 128;
+/// Relaxation rings of a team. The setting is refused.
+pub const RINGS_MAX: usize = 8;
+/// Teams of one agent. The setting is refused.
+pub const TEAMS_PER_AGENT_MAX: usize = 64;
+/// Deadlines that one step of a desk handles; the rest are due at its next step.
+pub const DESK_DUE_PER_STEP_MAX: usize = 64;
+/// Waiting customers of one class who are told their place in one step; the others follow.
+pub const POSITIONS_PER_STEP_MAX: usize = 64;
+/// A waiting customer's place is looked at again after so long at the earliest.
+pub const POSITIONS_WAIT_MS_MIN: u64 = 1_000;
+/// Between two portions of one such look.
+pub const POSITIONS_PORTION_MS: u64 = 20;
+/// Departures from a queue that must be known before an estimated wait is shown.
+pub const ESTIMATE_SAMPLES_MIN: u64 = 20;
+/// Time constant of the rate at which a queue moves.
+pub const ESTIMATE_MEMORY_MS: u64 = 15 * 60_000;

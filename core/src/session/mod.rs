@@ -58,7 +58,8 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Entering {
     pub(crate) login: Login,
-    pub(crate) held: Vec<Frame<'static>>,
+    /// Each with its length on the wire.
+    pub(crate) held: Vec<(Frame<'static>, usize)>,
     /// Length of the question, which bounds the answer on UDP.
     pub(crate) question_bytes: usize,
 }
@@ -86,6 +87,15 @@ pub(crate) struct Session {
     pub(crate) noticed: bool,
     /// Its link was told not to read on.
     pub(crate) saturated: bool,
+    /// Its backlog is being read.
+    pub(crate) reading: bool,
+    /// What is being read is out of date already: it must be read once more.
+    pub(crate) reread: bool,
+    /// The shard's count of messages to groups when the reading began.
+    pub(crate) read_mark: u64,
+    /// Verdicts that the shard must have seen before a finished conversation is forgotten: the
+    /// backlog may have shown messages whose verdicts are still on their way.
+    pub(crate) keep_until: u64,
     /// Messages without a verdict.
     pub(crate) undecided: u16,
     pub(crate) rhythm: Rhythm,
@@ -112,6 +122,10 @@ impl Session {
             proven: transport != Transport::Udp,
             noticed: false,
             saturated: false,
+            reading: false,
+            reread: false,
+            read_mark: 0,
+            keep_until: 0,
             undecided: 0,
             rhythm: Rhythm::new(now),
             check_at: Time(u64::MAX),

@@ -43,7 +43,7 @@ impl Shard {
             if entering.held.len() >= limits::HELD_FRAMES_MAX {
                 return self.close(link, CloseReason::TooManyHeld, actions);
             }
-            entering.held.push(frame.into_owned());
+            entering.held.push((frame.into_owned(), bytes));
             return;
         }
         if session.asking.is_some() && asking::must_wait(frame.kind) {
@@ -102,6 +102,9 @@ impl Shard {
         text: &str,
         actions: &mut Vec<Action>,
     ) {
+        if !self.knows(link) {
+            return;
+        }
         let data = mobileimsdk::login::encode_error(error_code, text);
         let mut frame = control(code::ERROR, ids::UNSET, Some(data));
         frame.fp = Some(Cow::Owned(id.to_owned()));
@@ -116,6 +119,9 @@ impl Shard {
         text: String,
         actions: &mut Vec<Action>,
     ) {
+        if !self.knows(link) {
+            return;
+        }
         let data = mobileimsdk::login::encode_error(error_code, &text);
         actions.push(Action::Send {
             link,
@@ -178,10 +184,13 @@ impl Shard {
 
     /// Answered on the link that asked, not on whichever the user has.
     fn keepalive(&mut self, now: Now, link: LinkId, actions: &mut Vec<Action>) {
+        let sense = self.config.sense;
         let Some(session) = self.session_mut(link) else {
             return;
         };
         session.rhythm.beat(now.mono);
+        // What is learned may be earlier than the next look that was due.
+        let idle_at = session.rhythm.idle_at(sense, session.transport);
         let Some(identity) = &session.identity else {
             return;
         };
@@ -191,6 +200,7 @@ impl Shard {
             Some("{}".to_owned()),
         );
         actions.push(Action::Send { link, frame });
+        self.check_by(link, idle_at);
     }
 
     /// A message to be kept: everything that can be refused without the store is refused here.

@@ -12,6 +12,8 @@ mod frames;
 mod inside;
 mod login;
 mod routing;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub use asking::{Answer, AskBefore};
@@ -391,6 +393,32 @@ enum Undecided {
     },
 }
 
+/// Which groups had messages lately. A session learns from its backlog which groups it belongs to;
+/// what was committed for one of them meanwhile did not raise it.
+#[derive(Debug, Default)]
+struct Recent {
+    /// Messages to groups so far.
+    count: u64,
+    /// The groups of the last ones.
+    groups: VecDeque<Name>,
+}
+
+impl Recent {
+    fn push(&mut self, group: &Name) {
+        self.count += 1;
+        if self.groups.len() >= limits::RECENT_GROUPS_MAX {
+            self.groups.pop_front();
+        }
+        self.groups.push_back(group.clone());
+    }
+
+    /// True if there may have been a message to `group` after the first `mark` ones.
+    fn since(&self, mark: u64, group: &Name) -> bool {
+        let count = usize::try_from(self.count - mark).unwrap_or(usize::MAX);
+        count > self.groups.len() || self.groups.iter().rev().take(count).any(|g| g == group)
+    }
+}
+
 /// The sessions of a set of users. See the module.
 #[derive(Debug)]
 pub struct Shard {
@@ -401,6 +429,10 @@ pub struct Shard {
     /// Sessions of the members of each group that are online.
     groups: HashMap<Name, Vec<LinkId>>,
     undecided: VecDeque<Undecided>,
+    /// Verdicts and failures so far.
+    decided: u64,
+    /// The last messages to groups, for sessions that were reading their backlog when they came.
+    recent: Recent,
     deadlines: Deadlines<LinkId>,
     /// The name `default`, shared by all sessions that declared nothing.
     default_name: Name,
@@ -425,6 +457,8 @@ impl Shard {
             users: HashMap::new(),
             groups: HashMap::new(),
             undecided: VecDeque::new(),
+            decided: 0,
+            recent: Recent::default(),
             deadlines: Deadlines::default(),
             default_name: Name::from("default"),
             scratch: Vec::new(),
@@ -508,7 +542,7 @@ impl Shard {
                 group,
                 user,
                 member,
-            } => self.membership(group, user, member),
+            } => self.membership(group, user, member, actions),
             Input::Answered { link, answer } => self.answered(now, link, answer, actions),
             Input::Enter {
                 link,

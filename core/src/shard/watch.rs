@@ -29,6 +29,7 @@ impl Shard {
     /// Looks at one session: its silence, its resends, what it can forget.
     fn check(&mut self, now: Now, link: LinkId, actions: &mut Vec<Action>) {
         let sense = self.config.sense;
+        let decided = self.decided;
         let Some(session) = self.session_mut(link) else {
             return;
         };
@@ -66,8 +67,12 @@ impl Shard {
                 }
                 next = next.min(silent_at);
             }
+            // Before what is set aside below, whose cursor has to be told first.
+            if !session.reading && decided >= session.keep_until {
+                flow.forget_done();
+            }
             overdue = flow.overdue(now.mono);
-            if flow.is_idle() {
+            if flow.fade() && flow.is_idle() {
                 session.flow = None;
             } else if let Some(due) = flow.next_due() {
                 next = next.min(due);

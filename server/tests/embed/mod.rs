@@ -1,7 +1,8 @@
 //! What the tests of the embedding library share: a server without sockets, and a listener that
 //! writes down what it hears.
 
-#![allow(dead_code, clippy::unwrap_used)] // each test file uses its part
+#![allow(dead_code)] // each test file uses its part
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 use std::sync::Arc;
 use std::time::Duration;
