@@ -124,7 +124,9 @@ fn nothing_open(frame: &mut Frame, model: &Model, area: Rect) {
         "No conversation is open.\n\nTab opens the next, Ctrl+N begins one."
     };
     frame.render_widget(
-        Paragraph::new(words.dim()).wrap(ratatui::widgets::Wrap { trim: true }),
+        Paragraph::new(words)
+            .dim()
+            .wrap(ratatui::widgets::Wrap { trim: true }),
         area,
     );
 }
@@ -179,9 +181,6 @@ fn input(frame: &mut Frame, model: &Model, area: Rect) {
 fn status(frame: &mut Frame, model: &Model, area: Rect) {
     let (state, colour) = link(model);
     let columns = usize::from(area.width);
-    let state = text::clip(&text::one_line(&state), columns);
-    let used = text::width(&state);
-    frame.render_widget(state.fg(colour), area);
     let waiting = match model.unacknowledged() {
         0 => String::new(),
         waiting => format!("{waiting} not stored yet · "),
@@ -191,10 +190,14 @@ fn status(frame: &mut Frame, model: &Model, area: Rect) {
         0 => String::new(),
         unread => format!("{unread} unread · "),
     };
-    let hint = format!("{waiting}{unread}F1 help");
-    if used + text::width(&hint) + 2 <= columns {
-        frame.render_widget(Line::from(hint.dim()).right_aligned(), area);
+    let mut hint = format!("  {waiting}{unread}F1 help");
+    if text::width(&hint) * 2 > columns {
+        hint.clear();
     }
+    // Reasons may be long, and their beginning says most.
+    let state = text::clip(&text::one_line(&state), columns - text::width(&hint));
+    frame.render_widget(state.fg(colour), area);
+    frame.render_widget(Line::from(hint.dim()).right_aligned(), area);
 }
 
 fn link(model: &Model) -> (String, Color) {

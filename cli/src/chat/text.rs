@@ -97,7 +97,7 @@ fn wrap_paragraph(paragraph: &str, columns: usize, lines: &mut Vec<String>) {
         if used + wide > columns {
             if cluster == " " {
                 // It vanishes in the break.
-                lines.push(std::mem::take(&mut line));
+                lines.push(without_end(std::mem::take(&mut line)));
                 (used, fold) = (0, None);
                 continue;
             }
@@ -106,11 +106,11 @@ fn wrap_paragraph(paragraph: &str, columns: usize, lines: &mut Vec<String>) {
                 && at < line.len()
             {
                 let rest = line.split_off(at);
-                lines.push(line.trim_end_matches(' ').to_owned());
+                lines.push(without_end(line));
                 line = rest;
                 used = width(&line);
             } else {
-                lines.push(std::mem::take(&mut line));
+                lines.push(without_end(std::mem::take(&mut line)));
                 used = 0;
             }
             fold = None;
@@ -122,6 +122,12 @@ fn wrap_paragraph(paragraph: &str, columns: usize, lines: &mut Vec<String>) {
         }
     }
     lines.push(line);
+}
+
+/// Without the spaces at which it was broken.
+fn without_end(mut line: String) -> String {
+    line.truncate(line.trim_end_matches(' ').len());
+    line
 }
 
 /// The end of `text` before byte `cursor` that fits into `columns`, and what of the rest does.
