@@ -325,6 +325,11 @@ impl Model {
         if let Some(entry) = talk.and_then(|talk| talk.entry(number)) {
             entry.mark = mark;
         }
+        if self.leaving && self.on_way.is_empty() {
+            // The question has answered itself.
+            self.leaving = false;
+            self.notice = None;
+        }
     }
 }
 

@@ -187,6 +187,11 @@ fn leaving_with_something_on_its_way_asks_once() {
     handed(&mut model, 2, Ok("m2"));
     assert_eq!(enter(&mut model, "/quit"), None);
     assert_eq!(enter(&mut model, "/quit"), Some(Effect::Quit));
+    for id in ["m1", "m2"] {
+        let (id, seq) = (id.into(), None);
+        told(&mut model, Event::Acknowledged { id, seq });
+    }
+    assert_eq!(model.notice, None);
 }
 
 #[test]
