@@ -2,6 +2,7 @@
 //! answers with the process's exit code.
 
 mod bench;
+mod chat;
 mod listen;
 mod send;
 mod serve;
@@ -33,6 +34,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Send(send::SendArgs),
     Listen(listen::ListenArgs),
+    Chat(chat::ChatArgs),
     /// Measure any server that speaks the protocol, and the dispatcher
     #[command(subcommand)]
     Bench(bench::BenchArgs),
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Send(args) => client(send::run(args)),
         Command::Listen(args) => client(listen::run(args)),
+        Command::Chat(args) => client(chat::run(args)),
         Command::Bench(args) => bench::run(args),
     };
     outcome.unwrap_or_else(|error| {
