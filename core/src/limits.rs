@@ -77,3 +77,31 @@ pub const HISTORY_PAGE_MAX: usize = 200;
 pub const OUTBOX_BYTES_MAX: usize = 512 << 10;
 /// Bytes of messages that wait for the committer, all sessions together; nothing is read beyond.
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 << 20;
+
+/// Longest token or password of a login, in bytes; the login is refused.
+pub const TOKEN_BYTES_MAX: usize = 8192;
+/// A token's `exp` and `nbf` may miss by so long at most: clocks differ.
+pub const TOKEN_LEEWAY_S_MAX: u64 = 60;
+/// Keys that verify tokens at one time; those behind are not looked at.
+pub const TOKEN_KEYS_MAX: usize = 32;
+/// Largest file or answer with keys for tokens, in bytes; it is refused and the keys before stay.
+pub const TOKEN_KEY_FILE_BYTES_MAX: usize = 256 << 10;
+/// Keys are asked for at their URL no oftener, however many tokens name an unknown one.
+pub const TOKEN_KEYS_REFRESH_MS_MIN: u64 = 10_000;
+/// Keys from a URL are asked for again after so long, even if none is missed.
+pub const TOKEN_KEYS_REFRESH_MS: u64 = 600_000;
+
+/// Failed logins of one address that are answered at once; later ones are answered later.
+pub const FAILED_LOGINS_PER_ADDRESS: u32 = 20;
+/// One more after so long.
+pub const FAILED_LOGINS_PER_ADDRESS_REFILL_MS: u64 = 1_000;
+/// Failed logins of one user that are answered at once, from wherever they come.
+pub const FAILED_LOGINS_PER_USER: u32 = 5;
+/// One more after so long.
+pub const FAILED_LOGINS_PER_USER_REFILL_MS: u64 = 2_000;
+/// Longest delay of a refusal. Below [`LOGIN_MS_MAX`].
+pub const REFUSAL_DELAY_MS_MAX: u64 = 10_000;
+/// Refusals held back at one time, all addresses together; further ones are answered at once.
+pub const REFUSALS_DELAYED_MAX: usize = 4096;
+/// Addresses, and users, whose failures are remembered: half of it always, twice never.
+pub const FAILURES_REMEMBERED_MAX: usize = 16_384;

@@ -9,6 +9,7 @@ use tidings_core::ids::Name;
 use tidings_core::shard;
 use tokio::task::JoinSet;
 
+use crate::auth::{AuthError, Door};
 use crate::config::Settings;
 use crate::router::Router;
 use crate::store::{Durability, MemoryOptions, MemoryStore};
@@ -27,6 +28,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Logins could not be verified.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
     /// An address cannot be bound.
     #[error("cannot listen on {transport} {address}: {reason}; is another server running there?")]
     Bind {
@@ -80,7 +84,11 @@ impl Server {
     /// If the data directory or an address cannot be used. What was bound is released.
     pub async fn start(settings: Settings) -> Result<Running, StartError> {
         let opened = settings.clone();
-        let store = tokio::task::spawn_blocking(move || open_store(&opened))
+        let open = move || {
+            let store = open_store(&opened)?;
+            Ok::<_, StartError>((store, Door::open(&opened)?))
+        };
+        let (store, door) = tokio::task::spawn_blocking(open)
             .await
             .map_err(|error| StartError::Cut(error.to_string()))??;
         let config = shard::Config {
@@ -90,7 +98,8 @@ impl Server {
             udp_window: settings.delivery.udp_window,
         };
         let stamped = settings.delivery.server_timestamp;
-        let router = Router::start(config, stamped, store).map_err(StartError::Thread)?;
+        let router =
+            Router::start(config, stamped, door.clone(), store).map_err(StartError::Thread)?;
         let mut tasks = JoinSet::new();
         let bound = bind(&settings, &router, &mut tasks);
         let addresses = match bound {
@@ -101,6 +110,7 @@ impl Server {
                 return Err(error);
             }
         };
+        tasks.spawn(door.keep_fresh());
         if settings.delivery.retention_days > 0 {
             tasks.spawn(retain(router.clone(), settings.delivery.retention_days));
         }

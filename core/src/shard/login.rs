@@ -5,6 +5,7 @@ use super::frames::control;
 use super::{Action, CloseReason, Event, SecondLogin, Shard, Undecided};
 use crate::custody::{Backlog, Cursor, Grant, LoginRecord, Record};
 use crate::ids::{self, LinkId, Name};
+use crate::secret::Secret;
 use crate::session::{Entering, Identity, Phase, Transport};
 use crate::time::Now;
 use crate::wire::code;
@@ -45,7 +46,7 @@ impl Shard {
         let valid = valid
             .and_then(|()| declared.map_or(Ok(()), |d| ids::check_user(&d.device)))
             .and_then(|()| declared.map_or(Ok(()), |d| ids::check_user(&d.class)));
-        let token = login.token.clone().unwrap_or_default();
+        let token = Secret::from(login.token.clone().unwrap_or_default());
         let extra = login.extra.clone();
         let Some(session) = self.session_mut(link) else {
             return;

@@ -21,6 +21,7 @@ use crate::deadline::Deadlines;
 use crate::ids::{DeviceId, LinkId, Name};
 use crate::limits;
 use crate::message::MessageRef;
+use crate::secret::Secret;
 use crate::session::{Sense, Session, Transport};
 use crate::time::{Now, Time};
 use crate::wire::mobileimsdk::Frame;
@@ -197,7 +198,7 @@ pub enum Action {
         /// Who he says he is.
         user: Name,
         /// His proof.
-        token: String,
+        token: Secret,
         /// Whatever the application sends along.
         extra: Option<String>,
     },

@@ -6,6 +6,7 @@
 //! value, what is allowed and where it was said (`error`). What does not: deciding anything with a
 //! setting. Called by `tidings serve` and by applications that embed the server.
 
+mod door_keys;
 mod error;
 mod file;
 mod keys;
@@ -87,22 +88,7 @@ pub struct SessionSettings {
     pub second_login: SecondLogin,
 }
 
-/// Who may log in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Auth {
-    /// How logins are verified.
-    pub mode: AuthMode,
-    /// Permits [`AuthMode::Open`] on addresses that other machines reach.
-    pub allow_open_on_public: bool,
-}
-
-/// How logins are verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AuthMode {
-    /// Anybody is who he says he is; any token will do.
-    #[default]
-    Open,
-}
+pub use crate::auth::settings::{Auth, AuthMode, Jwt, JwtAlgorithm, Webhook, WhenDown};
 
 /// What is logged to standard error, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,6 +205,7 @@ impl Settings {
                 }
             }
         }
+        self.auth.validate()?;
         for (group, members) in &self.groups {
             check_group(group, members).map_err(|problem| ConfigError::Group {
                 group: group.clone(),

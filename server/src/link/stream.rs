@@ -1,6 +1,7 @@
 //! One TCP or WebSocket connection.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -68,6 +69,8 @@ impl Outbox {
 pub(crate) struct StreamLink {
     stream: TcpStream,
     framing: Framing,
+    /// Where it comes from.
+    peer: Option<IpAddr>,
     /// For the rare task; flushing happens on threads that are not the runtime's.
     runtime: Handle,
     outbox: Mutex<Outbox>,
@@ -80,13 +83,20 @@ impl StreamLink {
     pub(crate) fn new(stream: TcpStream, framing: Framing) -> Arc<StreamLink> {
         let outbox = Mutex::new(Outbox::default());
         let runtime = Handle::current();
+        let peer = stream.peer_addr().ok().map(|peer| peer.ip());
         Arc::new(StreamLink {
             stream,
             framing,
+            peer,
             runtime,
             outbox,
             dirty: AtomicBool::new(false),
         })
+    }
+
+    /// Where it comes from; unknown if it was gone before we looked.
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        self.peer
     }
 
     /// Appends a frame. Returns true if the caller must see to it that `flush` is called.

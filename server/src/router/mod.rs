@@ -103,11 +103,12 @@ impl Router {
     pub(crate) fn start(
         config: Config,
         server_timestamp: bool,
+        door: Door,
         store: Arc<dyn Store>,
     ) -> std::io::Result<Arc<Router>> {
         let router = Arc::new_cyclic(|me| Router {
             me: me.clone(),
-            door: Door,
+            door,
             guarded: Mutex::new(Guarded {
                 shard: Shard::new(config),
                 links: Vec::new(),

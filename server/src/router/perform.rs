@@ -44,7 +44,12 @@ impl Router {
                         user,
                         token,
                         extra,
-                    } => match self.door.verify(Credentials { user, token, extra }) {
+                    } => match self.door.verify(Credentials {
+                        user,
+                        token,
+                        extra,
+                        address: guarded.address(link),
+                    }) {
                         Decision::Now(code) => {
                             let input = Input::Verified { link, code };
                             guarded.shard.on(now, input, &mut follow);
@@ -233,6 +238,14 @@ impl Guarded {
             Action::Pause { link } => self.pause(link, true),
             Action::Resume { link } => self.pause(link, false),
             _ => {}
+        }
+    }
+
+    /// Where a link comes from.
+    fn address(&self, link: LinkId) -> Option<std::net::IpAddr> {
+        match self.end(link)? {
+            LinkEnd::Stream(stream) => stream.peer(),
+            LinkEnd::Datagram(address) => Some(address.ip()),
         }
     }
 
