@@ -78,6 +78,15 @@ pub const OUTBOX_BYTES_MAX: usize = 512 << 10;
 /// Bytes of messages that wait for the committer, all sessions together; nothing is read beyond.
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 << 20;
 
+/// TLS handshakes under way at one time; further connections wait their turn.
+pub const TLS_HANDSHAKES_MAX: usize = 256;
+/// Connections that wait for their turn; the newest is closed beyond.
+pub const TLS_WAITING_MAX: usize = 8192;
+/// A TLS handshake that takes longer is given up.
+pub const TLS_HANDSHAKE_MS_MAX: u64 = 10_000;
+/// Connections over HTTPS whose handshake is done and which wait to be served.
+pub const HTTPS_ACCEPTED_MAX: usize = 64;
+
 /// Longest token or password of a login, in bytes; the login is refused.
 pub const TOKEN_BYTES_MAX: usize = 8192;
 /// A token's `exp` and `nbf` may miss by so long at most: clocks differ.

@@ -23,6 +23,7 @@ pub use tidings_core::secret::Secret;
 use crate::clock::Clock;
 use crate::config::Settings;
 use guess::Guesses;
+pub(crate) use guess::network;
 use jwt::Jwt;
 use settings::AuthMode;
 

@@ -4,7 +4,7 @@ use tidings_core::limits;
 
 use super::keys::{Key, Kind, number, path, set, text};
 
-pub(super) static KEYS: [Key; 15] = [
+pub(super) static KEYS: [Key; 21] = [
     Key {
         path: "auth.mode",
         kind: Kind::Text,
@@ -153,5 +153,65 @@ pub(super) static KEYS: [Key; 15] = [
               in with the same token in the last 24 hours, the door.",
         option: None,
         set: |s, v| set(&mut s.auth.webhook.when_down, v.parse().ok()),
+    },
+    Key {
+        path: "tls.cert_file",
+        kind: Kind::Text,
+        default: "\"\"",
+        allowed: "the path of a file",
+        doc: "The certificate and those that lead to its root, as PEM. Read again when it changes.",
+        option: None,
+        set: |s, v| set(&mut s.tls.cert_file, Some(path(v))),
+    },
+    Key {
+        path: "tls.key_file",
+        kind: Kind::Text,
+        default: "\"\"",
+        allowed: "the path of a file",
+        doc: "Its private key, as PEM.",
+        option: None,
+        set: |s, v| set(&mut s.tls.key_file, Some(path(v))),
+    },
+    Key {
+        path: "tls.tcp",
+        kind: Kind::Flag,
+        default: "true",
+        allowed: "true or false",
+        doc: "TLS around listen.tcp; false if a proxy in front does that.",
+        option: None,
+        set: |s, v| set(&mut s.tls.tcp, v.parse().ok()),
+    },
+    Key {
+        path: "tls.ws",
+        kind: Kind::Flag,
+        default: "true",
+        allowed: "true or false",
+        doc: "TLS around listen.ws; false if a proxy in front does that.",
+        option: None,
+        set: |s, v| set(&mut s.tls.ws, v.parse().ok()),
+    },
+    Key {
+        path: "tls.http",
+        kind: Kind::Flag,
+        default: "true",
+        allowed: "true or false",
+        doc: "TLS around listen.http; false if a proxy in front does that.",
+        option: None,
+        set: |s, v| set(&mut s.tls.http, v.parse().ok()),
+    },
+    Key {
+        path: "limits.connections_per_address",
+        kind: Kind::Number,
+        default: "2000",
+        allowed: "0 to 1000000; 0 is no limit",
+        doc: "TCP and WebSocket connections that one address may have at a time; further ones are \
+              closed. Many users behind one router or proxy count as one address.",
+        option: None,
+        set: |s, v| {
+            set(
+                &mut s.limits.connections_per_address,
+                number(v, 0, 1_000_000),
+            )
+        },
     },
 ];

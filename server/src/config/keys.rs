@@ -10,7 +10,8 @@ use tidings_core::shard::SecondLogin;
 
 use super::door_keys;
 use super::{
-    Auth, ConfigError, Delivery, Listen, Log, LogFormat, Origin, SessionSettings, Settings,
+    Auth, ConfigError, Delivery, Limits, Listen, Log, LogFormat, Origin, SessionSettings, Settings,
+    Tls,
 };
 use crate::store::Durability;
 
@@ -394,6 +395,10 @@ pub(super) fn defaults() -> Settings {
             second_login: SecondLogin::Replace,
         },
         auth: Auth::default(),
+        tls: Tls::default(),
+        limits: Limits {
+            connections_per_address: 0,
+        },
         groups: BTreeMap::new(),
         shutdown_ms: 0,
         log: Log {
@@ -410,7 +415,7 @@ pub(super) fn defaults() -> Settings {
 }
 
 /// What stands above each section of the file.
-const SECTIONS: [(&str, &str); 8] = [
+const SECTIONS: [(&str, &str); 10] = [
     ("listen", "Where clients connect."),
     ("delivery", "How messages are kept and sent."),
     (
@@ -420,6 +425,14 @@ const SECTIONS: [(&str, &str); 8] = [
     ("auth", "Who may log in."),
     ("auth.jwt", "For auth.mode = \"jwt\": key_file or jwks."),
     ("auth.webhook", "For auth.mode = \"webhook\"."),
+    (
+        "tls",
+        "TLS around TCP, WebSocket and HTTP, once both files are named. Datagrams stay readable.",
+    ),
+    (
+        "limits",
+        "What one address may take. This machine itself is spared.",
+    ),
     ("log", "What is logged to standard error."),
     ("groups", ""),
 ];

@@ -41,6 +41,10 @@ pub struct Settings {
     pub session: SessionSettings,
     /// Who may log in.
     pub auth: Auth,
+    /// TLS around TCP, WebSocket and HTTP.
+    pub tls: Tls,
+    /// What one address may take.
+    pub limits: Limits,
     /// Fixed groups, by name without the `#`; made to have exactly these members at start.
     pub groups: BTreeMap<String, Vec<String>>,
     /// How long a graceful stop may take.
@@ -89,6 +93,40 @@ pub struct SessionSettings {
 }
 
 pub use crate::auth::settings::{Auth, AuthMode, Jwt, JwtAlgorithm, Webhook, WhenDown};
+
+/// TLS by rustls; off without a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate and those that lead to its root, as PEM.
+    pub cert_file: Option<PathBuf>,
+    /// Its private key, as PEM.
+    pub key_file: Option<PathBuf>,
+    /// Around `listen.tcp`.
+    pub tcp: bool,
+    /// Around `listen.ws`.
+    pub ws: bool,
+    /// Around `listen.http`.
+    pub http: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Tls {
+        Tls {
+            cert_file: None,
+            key_file: None,
+            tcp: true,
+            ws: true,
+            http: true,
+        }
+    }
+}
+
+/// What one address may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time; 0 is no limit. This machine itself is spared.
+    pub connections_per_address: u32,
+}
 
 /// What is logged to standard error, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,6 +244,14 @@ impl Settings {
             }
         }
         self.auth.validate()?;
+        if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
+            let problem = "tls.cert_file and tls.key_file belong together: set both".to_owned();
+            let key = match self.tls.key_file {
+                None => "tls.key_file",
+                Some(_) => "tls.cert_file",
+            };
+            return Err(ConfigError::Together { key, problem });
+        }
         for (group, members) in &self.groups {
             check_group(group, members).map_err(|problem| ConfigError::Group {
                 group: group.clone(),

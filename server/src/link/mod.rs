@@ -7,10 +7,12 @@
 
 mod datagram;
 mod encode;
+mod socket;
 mod stream;
 
 pub(crate) use datagram::{Datagrams, Outgoing as OutgoingDatagrams};
 pub(crate) use encode::Encoder;
+pub(crate) use socket::Socket;
 pub(crate) use stream::{Framing, Next, StreamLink};
 
 use std::net::SocketAddr;
