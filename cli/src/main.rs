@@ -1,20 +1,57 @@
-//! tmp
-fn main() {
-    let rt = tokio::runtime::Builder::new_multi_thread()
+//! The one binary: `tidings`. Reads the command line and hands over to one command each; a command
+//! answers with the process's exit code.
+
+mod listen;
+mod send;
+mod serve;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+/// Lower resident memory than the system's allocator under many small, long-lived allocations, and
+/// what a burst took is given back.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Instant messaging over TCP, UDP and WebSocket: what it has acknowledged is on disk, stored once,
+/// in order, and reaches its receiver.
+#[derive(Debug, Parser)]
+#[command(name = "tidings", version, max_term_width = 100)]
+struct Tidings {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::ServeArgs),
+    Send(send::SendArgs),
+    Listen(listen::ListenArgs),
+}
+
+fn main() -> ExitCode {
+    // A usage error ends the process here, with exit code 2.
+    let outcome = match Tidings::parse().command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Send(args) => client(send::run(args)),
+        Command::Listen(args) => client(listen::run(args)),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("tidings: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs a client's command: one thread is plenty.
+fn client(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .unwrap();
-    rt.block_on(async {
-        tracing_subscriber::fmt()
-            .with_env_filter("debug")
-            .with_writer(std::io::stderr)
-            .init();
-        let mut s = tidings_server::config::Settings::default();
-        s.delivery.durability = tidings_server::store::Durability::Memory;
-        s.echo = true;
-        let r = tidings_server::Server::start(s).await.unwrap();
-        println!("ready {:?}", r.addresses());
-        tokio::signal::ctrl_c().await.unwrap();
-        r.stop().await;
-    });
+        .context("no runtime for the client")?
+        .block_on(command)
 }

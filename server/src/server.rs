@@ -12,8 +12,11 @@ use tokio::task::JoinSet;
 use crate::auth::{AuthError, Door};
 use crate::config::Settings;
 use crate::router::Router;
-use crate::store::{Durability, MemoryOptions, MemoryStore};
-use crate::store::{Store, StoreError};
+use crate::store::{
+    Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore, Store, StoreError,
+};
+use crate::transport::gate::Gate;
+use crate::transport::tls::{HttpsListener, Tls, TlsError};
 use crate::transport::{self, tcp, udp, websocket};
 
 /// How often messages that are old enough are looked for.
@@ -31,6 +34,9 @@ pub enum StartError {
     /// Logins could not be verified.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// An address cannot be bound.
     #[error("cannot listen on {transport} {address}: {reason}; is another server running there?")]
     Bind {
@@ -86,9 +92,14 @@ impl Server {
         let opened = settings.clone();
         let open = move || {
             let store = open_store(&opened)?;
-            Ok::<_, StartError>((store, Door::open(&opened)?))
+            let door = Door::open(&opened)?;
+            let tls = match (&opened.tls.cert_file, &opened.tls.key_file) {
+                (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
+                _ => None,
+            };
+            Ok::<_, StartError>((store, door, tls))
         };
-        let (store, door) = tokio::task::spawn_blocking(open)
+        let (store, door, tls) = tokio::task::spawn_blocking(open)
             .await
             .map_err(|error| StartError::Cut(error.to_string()))??;
         let config = shard::Config {
@@ -101,7 +112,7 @@ impl Server {
         let router =
             Router::start(config, stamped, door.clone(), store).map_err(StartError::Thread)?;
         let mut tasks = JoinSet::new();
-        let bound = bind(&settings, &router, &mut tasks);
+        let bound = bind(&settings, tls.as_ref(), &router, &mut tasks);
         let addresses = match bound {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -111,6 +122,9 @@ impl Server {
             }
         };
         tasks.spawn(door.keep_fresh());
+        if let Some(tls) = tls {
+            tasks.spawn(tls.keep_fresh());
+        }
         if settings.delivery.retention_days > 0 {
             tasks.spawn(retain(router.clone(), settings.delivery.retention_days));
         }
@@ -127,7 +141,13 @@ impl Server {
 fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
     let store: Arc<dyn Store> = match settings.delivery.durability {
         Durability::Memory => Arc::new(MemoryStore::new(MemoryOptions::default())),
-        _ => Arc::new(MemoryStore::new(MemoryOptions::default())),
+        durability => {
+            let options = SqliteOptions {
+                durability,
+                ..SqliteOptions::default()
+            };
+            Arc::new(SqliteStore::open(&settings.data, options)?)
+        }
     };
     for (group, members) in &settings.groups {
         let members: Vec<Name> = members.iter().map(|m| Name::from(&**m)).collect();
@@ -138,6 +158,7 @@ fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
 
 fn bind(
     settings: &Settings,
+    tls: Option<&Tls>,
     router: &Arc<Router>,
     tasks: &mut JoinSet<()>,
 ) -> Result<Addresses, StartError> {
@@ -149,14 +170,16 @@ fn bind(
         }
     };
     let listen = &settings.listen;
+    let gate = Gate::new(settings.limits.connections_per_address);
+    let tls_if = |on: bool| tls.filter(|_| on).cloned();
     let mut addresses = Addresses::default();
     if let Some(address) = listen.tcp {
         let listener = transport::listen(address).map_err(failed("tcp", address))?;
         addresses.tcp = listener.local_addr().ok();
         let (router, max) = (router.clone(), settings.delivery.frame_bytes_max);
-        tasks.spawn(transport::accept(listener, move |socket, _| {
-            tokio::spawn(tcp::serve(router.clone(), socket, max));
-        }));
+        let serve = move |socket| tcp::serve(router.clone(), socket, max);
+        let greet = transport::greet(gate.clone(), tls_if(settings.tls.tcp), serve);
+        tasks.spawn(transport::accept(listener, greet));
     }
     if let Some(address) = listen.udp {
         let socket = udp::bind(address).map_err(failed("udp", address))?;
@@ -167,14 +190,21 @@ fn bind(
         let listener = transport::listen(address).map_err(failed("ws", address))?;
         addresses.ws = listener.local_addr().ok();
         let (router, echo) = (router.clone(), settings.echo);
-        tasks.spawn(transport::accept(listener, move |socket, _| {
-            tokio::spawn(websocket::serve(router.clone(), socket, echo));
-        }));
+        let serve = move |socket| websocket::serve(router.clone(), socket, echo);
+        let greet = transport::greet(gate, tls_if(settings.tls.ws), serve);
+        tasks.spawn(transport::accept(listener, greet));
     }
     if let Some(address) = listen.http {
         let listener = transport::listen(address).map_err(failed("http", address))?;
         addresses.http = listener.local_addr().ok();
-        tasks.spawn(transport::http::serve(router.clone(), listener));
+        let router = router.clone();
+        match tls_if(settings.tls.http) {
+            None => tasks.spawn(transport::http::serve(router, listener)),
+            Some(tls) => {
+                let listener = HttpsListener::new(listener, tls);
+                tasks.spawn(transport::http::serve(router, listener))
+            }
+        };
     }
     Ok(addresses)
 }

@@ -89,6 +89,22 @@ impl Shard {
         );
     }
 
+    /// A type-52 frame about one message: its id is the frame's `fp`, so that a client that looks
+    /// knows which.
+    pub(super) fn refuse_message(
+        &self,
+        link: LinkId,
+        id: &str,
+        error_code: i32,
+        text: &str,
+        actions: &mut Vec<Action>,
+    ) {
+        let data = mobileimsdk::login::encode_error(error_code, text);
+        let mut frame = control(code::ERROR, ids::UNSET, Some(data));
+        frame.fp = Some(Cow::Owned(id.to_owned()));
+        actions.push(Action::Send { link, frame });
+    }
+
     /// A type-52 frame.
     pub(super) fn refuse(
         &self,
@@ -197,7 +213,7 @@ impl Shard {
             Ok(to) => to,
             Err(text) => {
                 let text = format!("message {id}: {text}");
-                return self.refuse(link, code::REFUSED_ADDRESS, text, actions);
+                return self.refuse_message(link, id, code::REFUSED_ADDRESS, &text, actions);
             }
         };
         let body = frame.data.as_deref().unwrap_or("");
@@ -206,7 +222,7 @@ impl Shard {
                 "message {id} would be a frame of {bytes} bytes; the limit is {}: send less",
                 self.config.frame_bytes_max
             );
-            return self.refuse(link, code::REFUSED_TOO_LARGE, text, actions);
+            return self.refuse_message(link, id, code::REFUSED_TOO_LARGE, &text, actions);
         }
         let draft = Draft {
             from: from.clone(),

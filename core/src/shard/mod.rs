@@ -480,6 +480,12 @@ impl Shard {
         Some(&self.session(link)?.identity.as_deref()?.user)
     }
 
+    /// True if the link has as many messages without a verdict as it may.
+    #[must_use]
+    pub fn is_saturated(&self, link: LinkId) -> bool {
+        self.session(link).is_some_and(|s| s.saturated)
+    }
+
     /// True if the link is known to the shard.
     #[must_use]
     pub fn knows(&self, link: LinkId) -> bool {

@@ -53,7 +53,7 @@ impl Shard {
                             "message {id} to {to}: this id was used for another content; \
                              use a new id for each message"
                         );
-                        self.refuse(link, code::REFUSED_CONFLICT, text, actions);
+                        self.refuse_message(link, &id, code::REFUSED_CONFLICT, &text, actions);
                     }
                     Verdict::Refused(refusal) => {
                         let error_code = match refusal {
@@ -62,7 +62,7 @@ impl Shard {
                             Refusal::Full { .. } => code::REFUSED_FULL,
                         };
                         let text = format!("message {id} to {to}: {refusal}");
-                        self.refuse(link, error_code, text, actions);
+                        self.refuse_message(link, &id, error_code, &text, actions);
                     }
                     Verdict::Login(_) => {}
                 }
@@ -76,7 +76,7 @@ impl Shard {
                 self.decided(link, actions);
                 let text = format!("message {id} to {to} was not taken: {reason}");
                 if self.knows(link) {
-                    self.refuse(link, code::REFUSED_STORE, text, actions);
+                    self.refuse_message(link, &id, code::REFUSED_STORE, &text, actions);
                 }
             }
             Some(Undecided::Login { link }) => {

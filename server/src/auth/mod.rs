@@ -40,12 +40,15 @@ pub struct Credentials {
     pub address: Option<IpAddr>,
 }
 
+/// An answer that takes a while: a hash, a request.
+pub(crate) type Answer = Pin<Box<dyn Future<Output = i32> + Send>>;
+
 /// The answer to a LOGIN: 0, or the code of a refusal.
 pub(crate) enum Decision {
     /// Known at once.
     Now(i32),
-    /// It takes a while: a hash, a request.
-    Later(Pin<Box<dyn Future<Output = i32> + Send>>),
+    /// It will come.
+    Later(Answer),
 }
 
 /// Why the door could not be set up.

@@ -166,14 +166,17 @@ pub struct Given<'a> {
 }
 
 /// Environment variables of other commands, and of `serve` where they are no settings. Not errors.
-const FOREIGN_VARIABLES: [&str; 7] = [
+const FOREIGN_VARIABLES: [&str; 10] = [
     "TIDINGS_CONFIG",
+    "TIDINGS_COUNT",
+    "TIDINGS_FILE",
+    "TIDINGS_JSON",
     "TIDINGS_SERVER",
-    "TIDINGS_USER",
+    "TIDINGS_TIMEOUT",
+    "TIDINGS_TO",
     "TIDINGS_TOKEN",
-    "TIDINGS_DEVICE",
-    "TIDINGS_CLASS",
-    "TIDINGS_OUTBOX",
+    "TIDINGS_TYPEU",
+    "TIDINGS_USER",
 ];
 
 impl Settings {

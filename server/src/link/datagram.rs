@@ -1,6 +1,5 @@
 //! The UDP socket as all its sessions share it.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,29 +12,13 @@ use tokio::runtime::Handle;
 /// in its time like everything that a network loses.
 const WAITING_BYTES_MAX: usize = 8 << 20;
 
-/// Datagrams that were encoded together, in one buffer.
+/// Datagrams on their way out, in one buffer: in the order in which the shard decided them, which
+/// is why one queue serves all addresses and all threads.
 #[derive(Debug, Default)]
-pub(crate) struct Outgoing {
+struct Outbox {
     bytes: Vec<u8>,
     parts: Vec<(SocketAddr, usize)>,
-}
-
-impl Outgoing {
-    pub(crate) fn push(&mut self, to: SocketAddr, frame: &[u8]) {
-        self.bytes.extend_from_slice(frame);
-        self.parts.push((to, frame.len()));
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.parts.is_empty()
-    }
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    queue: VecDeque<(SocketAddr, Box<[u8]>)>,
-    bytes: usize,
-    /// A task waits for the socket to take more.
+    /// Somebody sends, or a task waits for the socket to take more.
     busy: bool,
 }
 
@@ -44,7 +27,7 @@ struct Waiting {
 pub(crate) struct Datagrams {
     socket: UdpSocket,
     runtime: Handle,
-    waiting: Mutex<Waiting>,
+    outbox: Mutex<Outbox>,
 }
 
 impl Datagrams {
@@ -54,7 +37,7 @@ impl Datagrams {
         Arc::new(Datagrams {
             socket,
             runtime,
-            waiting: Mutex::new(Waiting::default()),
+            outbox: Mutex::new(Outbox::default()),
         })
     }
 
@@ -62,58 +45,64 @@ impl Datagrams {
         &self.socket
     }
 
-    /// Sends datagrams, after those that wait already. Never blocks.
-    pub(crate) fn send(self: &Arc<Self>, outgoing: &Outgoing) {
-        let mut rest = outgoing.bytes.as_slice();
-        let mut parts = outgoing.parts.iter();
-        let mut waiting = self.waiting.lock();
-        if !waiting.busy {
-            drop(waiting);
-            loop {
-                let Some((to, length)) = parts.as_slice().first() else {
-                    return;
-                };
-                match self.socket.try_send_to(&rest[..*length], *to) {
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                    // Anything else concerns this address alone; it will time out.
-                    _ => {}
-                }
-                rest = &rest[*length..];
-                parts.next();
-            }
-            waiting = self.waiting.lock();
-        }
-        for (to, length) in parts {
-            if waiting.bytes + length <= WAITING_BYTES_MAX {
-                waiting.bytes += length;
-                waiting.queue.push_back((*to, Box::from(&rest[..*length])));
-            }
-            rest = &rest[*length..];
-        }
-        if !waiting.busy {
-            waiting.busy = true;
-            drop(waiting);
-            let link = self.clone();
-            self.runtime.spawn(async move { link.drain().await });
+    /// Appends a datagram. The caller must flush, off any lock.
+    pub(crate) fn push(&self, to: SocketAddr, frame: &[u8]) {
+        let mut outbox = self.outbox.lock();
+        if outbox.bytes.len() + frame.len() <= WAITING_BYTES_MAX {
+            outbox.bytes.extend_from_slice(frame);
+            outbox.parts.push((to, frame.len()));
         }
     }
 
-    async fn drain(self: Arc<Self>) {
-        while self.socket.writable().await.is_ok() {
-            let mut waiting = self.waiting.lock();
-            while let Some((to, frame)) = waiting.queue.pop_front() {
-                match self.socket.try_send_to(&frame, to) {
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                        waiting.queue.push_front((to, frame));
-                        break;
-                    }
-                    _ => waiting.bytes -= frame.len(),
-                }
-            }
-            if waiting.queue.is_empty() {
-                waiting.busy = false;
-                return;
+    /// Sends what waits, as far as the socket takes it. Never blocks.
+    pub(crate) fn flush(self: &Arc<Self>) {
+        let mut outbox = self.outbox.lock();
+        if outbox.busy {
+            return; // whoever sends will see the new datagrams
+        }
+        outbox.busy = true;
+        while !outbox.parts.is_empty() {
+            let mut bytes = std::mem::take(&mut outbox.bytes);
+            let mut parts = std::mem::take(&mut outbox.parts);
+            drop(outbox);
+            let (sent, sent_bytes) = self.send(&bytes, &parts);
+            outbox = self.outbox.lock();
+            if sent < parts.len() {
+                bytes.drain(..sent_bytes);
+                parts.drain(..sent);
+                bytes.append(&mut outbox.bytes);
+                parts.append(&mut outbox.parts);
+                outbox.bytes = bytes;
+                outbox.parts = parts;
+                drop(outbox);
+                return self.flush_when_writable();
             }
         }
+        outbox.busy = false;
+    }
+
+    /// Returns how many datagrams, and bytes, the socket took.
+    fn send(&self, bytes: &[u8], parts: &[(SocketAddr, usize)]) -> (usize, usize) {
+        let mut at = 0;
+        for (count, (to, length)) in parts.iter().enumerate() {
+            match self.socket.try_send_to(&bytes[at..at + length], *to) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return (count, at),
+                // Anything else concerns this address alone; it will time out.
+                _ => at += length,
+            }
+        }
+        (parts.len(), at)
+    }
+
+    /// The socket is full: a task goes on. (`busy` stays set, so nobody else sends meanwhile.)
+    fn flush_when_writable(self: &Arc<Self>) {
+        let link = self.clone();
+        self.runtime.spawn(async move {
+            let writable = link.socket.writable().await.is_ok();
+            link.outbox.lock().busy = false;
+            if writable {
+                link.flush();
+            }
+        });
     }
 }

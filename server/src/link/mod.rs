@@ -10,7 +10,7 @@ mod encode;
 mod socket;
 mod stream;
 
-pub(crate) use datagram::{Datagrams, Outgoing as OutgoingDatagrams};
+pub(crate) use datagram::Datagrams;
 pub(crate) use encode::Encoder;
 pub(crate) use socket::Socket;
 pub(crate) use stream::{Framing, Next, StreamLink};
@@ -24,5 +24,5 @@ pub(crate) enum LinkEnd {
     /// A TCP or WebSocket connection.
     Stream(Arc<StreamLink>),
     /// An address behind the UDP socket.
-    Datagram(SocketAddr),
+    Datagram(Arc<Datagrams>, SocketAddr),
 }

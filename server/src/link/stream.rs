@@ -288,7 +288,7 @@ impl StreamLink {
     pub(crate) async fn linger(self: &Arc<Self>) {
         self.flush();
         let wait = async {
-            let mut sink = [0u8; 1024];
+            let mut sink = vec![0u8; 4096];
             let stream = self.socket.stream();
             loop {
                 if stream.readable().await.is_err() {

@@ -4,6 +4,7 @@
 //! batch before was being synced. No timer waits for company.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -41,6 +42,8 @@ struct Queue {
 pub(crate) struct Committer {
     queue: Mutex<Queue>,
     wake: Condvar,
+    /// A copy of the queue's bytes, for everybody who reads: asked before each read.
+    bytes: AtomicUsize,
 }
 
 impl Committer {
@@ -48,6 +51,7 @@ impl Committer {
     pub(super) fn push(&self, record: Record) -> bool {
         let mut queue = self.queue.lock();
         queue.bytes += weight(&record);
+        self.bytes.store(queue.bytes, Ordering::Relaxed);
         queue.records.push(record);
         queue.sleeping
     }
@@ -64,7 +68,7 @@ impl Committer {
 
     /// True if so much waits that nothing more should be read.
     pub(crate) fn is_full(&self) -> bool {
-        self.queue.lock().bytes > tidings_core::limits::COMMIT_QUEUE_BYTES_MAX
+        self.bytes.load(Ordering::Relaxed) > tidings_core::limits::COMMIT_QUEUE_BYTES_MAX
     }
 
     /// Ends the thread once the queue is empty, and waits for it.
@@ -101,6 +105,7 @@ impl Committer {
         let rest = queue.records.split_off(count);
         let batch = std::mem::replace(&mut queue.records, rest);
         queue.bytes = queue.records.iter().map(weight).sum();
+        self.bytes.store(queue.bytes, Ordering::Relaxed);
         Some(batch)
     }
 }

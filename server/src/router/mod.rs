@@ -11,7 +11,6 @@ mod perform;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -24,7 +23,7 @@ use tidings_core::wire::mobileimsdk::Frame;
 
 use crate::auth::Door;
 use crate::clock::Clock;
-use crate::link::{Encoder, LinkEnd, OutgoingDatagrams, StreamLink};
+use crate::link::{Datagrams, Encoder, LinkEnd, StreamLink};
 use crate::store::Store;
 
 pub(crate) use commit::Committer;
@@ -66,10 +65,10 @@ struct Guarded {
 #[derive(Default)]
 struct Todo {
     flush: Vec<Arc<StreamLink>>,
-    datagrams: OutgoingDatagrams,
+    datagrams: Option<Arc<Datagrams>>,
     remember: Vec<Cursor>,
     load: Vec<load::Job>,
-    verify: Vec<(LinkId, Pin<Box<dyn Future<Output = i32> + Send>>)>,
+    verify: Vec<(LinkId, crate::auth::Answer)>,
     tell: Vec<Event>,
     wake_committer: bool,
 }
@@ -86,7 +85,6 @@ pub(crate) struct Router {
     loader: Loader,
     clock: Clock,
     runtime: tokio::runtime::Handle,
-    datagrams: std::sync::OnceLock<Arc<crate::link::Datagrams>>,
     stopping: AtomicBool,
     /// Why the last commit failed, if it did.
     trouble: Mutex<Option<String>>,
@@ -122,7 +120,6 @@ impl Router {
             loader: Loader::default(),
             clock: Clock::start(),
             runtime: tokio::runtime::Handle::current(),
-            datagrams: std::sync::OnceLock::new(),
             stopping: AtomicBool::new(false),
             trouble: Mutex::new(None),
         });
@@ -179,28 +176,31 @@ impl Router {
     /// Datagrams that arrived together. An address gets a link with its first LOGIN.
     pub(crate) fn datagrams(
         &self,
-        socket: &Arc<crate::link::Datagrams>,
+        socket: &Arc<Datagrams>,
         arrivals: Vec<(SocketAddr, Frame<'_>, usize)>,
     ) {
-        let _ = self.datagrams.set(socket.clone());
         let now = self.clock.now();
         let mut guarded = self.guarded.lock();
         let mut todo = Todo::default();
         let mut actions = std::mem::take(&mut guarded.actions);
         for (from, frame, bytes) in arrivals {
             let known = guarded.addresses.get(&from).copied();
+            if known.is_some_and(|link| guarded.shard.is_saturated(link)) {
+                continue; // a datagram cannot be read later; its sender sends it again
+            }
             let link = match known {
                 Some(link) => link,
                 None if frame.kind == tidings_core::wire::code::LOGIN => {
                     let link = guarded.shard.open(now, Transport::Udp);
                     guarded.addresses.insert(from, link);
-                    guarded.register(link, LinkEnd::Datagram(from));
+                    guarded.register(link, LinkEnd::Datagram(socket.clone(), from));
                     link
                 }
                 None => {
                     if let Some(answer) = tidings_core::shard::answer_to_stranger(&frame) {
                         let bytes = guarded.encoder.control(&answer, now.wall_ms);
-                        todo.datagrams.push(from, bytes);
+                        socket.push(from, bytes);
+                        todo.datagrams = Some(socket.clone());
                     }
                     continue;
                 }
@@ -248,9 +248,14 @@ impl Router {
         self.finish(todo);
     }
 
+    /// True if so much waits for the committer that nothing more should be read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.committer.is_full()
+    }
+
     /// Waits while too much waits for the committer: everybody is read more slowly.
     pub(crate) async fn room(&self) {
-        while self.committer.is_full() {
+        while self.is_full() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }
@@ -290,7 +295,7 @@ impl Router {
         let ends = guarded.links.iter().flatten().map(|entry| &entry.end);
         ends.filter_map(|end| match end {
             LinkEnd::Stream(link) => Some(link.clone()),
-            LinkEnd::Datagram(_) => None,
+            LinkEnd::Datagram(..) => None,
         })
         .collect()
     }

@@ -158,13 +158,11 @@ impl Router {
                 router.feed(Input::Verified { link, code });
             });
         }
+        if let Some(socket) = todo.datagrams.take() {
+            socket.flush();
+        }
         for job in todo.load.drain(..) {
             self.loader.push(job);
-        }
-        if !todo.datagrams.is_empty()
-            && let Some(socket) = self.datagrams.get()
-        {
-            socket.send(&todo.datagrams);
         }
         self.flush(todo.flush);
         for event in todo.tell {
@@ -172,19 +170,25 @@ impl Router {
         }
     }
 
-    /// Few links: at once. Many: shared out, or this thread would be the ceiling for all.
+    /// Few links: at once. Many: shared out among the I/O workers, or the committer would be the
+    /// ceiling for everybody; a thread that is one of them keeps a share.
     fn flush(&self, mut links: Vec<Arc<StreamLink>>) {
-        if links.len() <= FLUSH_INLINE_MAX || tokio::runtime::Handle::try_current().is_ok() {
-            links.iter().for_each(StreamLink::flush);
-            return;
+        if links.len() > FLUSH_INLINE_MAX {
+            let share = links
+                .len()
+                .div_ceil(self.runtime.metrics().num_workers().max(1));
+            let keep = if tokio::runtime::Handle::try_current().is_ok() {
+                share
+            } else {
+                0
+            };
+            while links.len() > keep {
+                let part = links.split_off(links.len().saturating_sub(share).max(keep));
+                self.runtime
+                    .spawn(async move { part.iter().for_each(StreamLink::flush) });
+            }
         }
-        let workers = self.runtime.metrics().num_workers().max(1);
-        let share = links.len().div_ceil(workers);
-        while !links.is_empty() {
-            let part = links.split_off(links.len().saturating_sub(share));
-            self.runtime
-                .spawn(async move { part.iter().for_each(StreamLink::flush) });
-        }
+        links.iter().for_each(StreamLink::flush);
     }
 }
 
@@ -245,7 +249,7 @@ impl Guarded {
     fn address(&self, link: LinkId) -> Option<std::net::IpAddr> {
         match self.end(link)? {
             LinkEnd::Stream(stream) => stream.peer(),
-            LinkEnd::Datagram(address) => Some(address.ip()),
+            LinkEnd::Datagram(_, address) => Some(address.ip()),
         }
     }
 
@@ -267,7 +271,7 @@ impl Guarded {
                 stream.close(code, text);
                 todo.flush.push(stream);
             }
-            LinkEnd::Datagram(address) => {
+            LinkEnd::Datagram(_, address) => {
                 self.addresses.remove(&address);
             }
         }
@@ -282,7 +286,10 @@ fn put(end: &LinkEnd, frame: &[u8], todo: &mut Todo) {
                 todo.flush.push(stream.clone());
             }
         }
-        LinkEnd::Datagram(address) => todo.datagrams.push(*address, frame),
+        LinkEnd::Datagram(socket, address) => {
+            socket.push(*address, frame);
+            todo.datagrams.get_or_insert_with(|| socket.clone());
+        }
     }
 }
 

@@ -87,24 +87,32 @@ impl Head {
             .copied()
     }
 
-    /// Appends a message and says what its row points at.
-    pub(crate) fn push(&mut self, position: u64) -> Pointers {
+    /// What the row of the next message would point at.
+    pub(crate) fn next(&self, position: u64) -> Pointers {
+        debug_assert!(position > self.position());
         let parent = self.last();
-        let depth = self.spine.len();
-        let mut jump = parent;
-        if let [.., far, middle, near] = self.spine[..]
-            && near.seq - middle.seq == middle.seq - far.seq
-        {
-            self.spine.truncate(depth - 2);
-            jump = far;
-        }
-        let seq = parent.seq + 1;
-        self.spine.push(Link { seq, position });
+        let jump = match self.spine[..] {
+            [.., far, middle, near] if near.seq - middle.seq == middle.seq - far.seq => far,
+            _ => parent,
+        };
         Pointers {
-            seq,
+            seq: parent.seq + 1,
             prev: parent.position,
             jump: jump.position,
         }
+    }
+
+    /// Appends a message and says what its row points at.
+    pub(crate) fn push(&mut self, position: u64) -> Pointers {
+        let pointers = self.next(position);
+        if let [.., far, middle, near] = self.spine[..]
+            && near.seq - middle.seq == middle.seq - far.seq
+        {
+            self.spine.truncate(self.spine.len() - 2);
+        }
+        let seq = pointers.seq;
+        self.spine.push(Link { seq, position });
+        pointers
     }
 }
 

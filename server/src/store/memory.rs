@@ -179,7 +179,7 @@ impl Store for MemoryStore {
         let State { tail, people } = &mut *state;
         let mut plan = plan::plan(batch, tail, people, people.next_device)?;
         people.apply(&mut plan);
-        tail.publish(plan.rows, plan.heads.into_values().collect());
+        tail.publish(plan.rows, plan.unknown);
         while tail.len() > self.options.messages_max || tail.bytes() > self.options.bytes_max {
             tail.drop_oldest(false);
         }

@@ -4,18 +4,21 @@
 //! Does not decide who gets what: that is `core`. Called by the committer (`commit`), the loader
 //! (`backlog`, `load`) and the public handle (`history`, groups). Never calls anybody.
 
-#[allow(dead_code)] // the pointers are for stores with a disk
 mod chain;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod cursors;
 mod memory;
 mod merge;
+#[cfg(test)]
+mod model_tests;
 mod people;
 mod plan;
+mod sqlite;
 mod tail;
 
 pub use memory::{MemoryOptions, MemoryStore};
+pub use sqlite::{SqliteOptions, SqliteStore};
 
 use serde::{Deserialize, Serialize};
 use tidings_core::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};

@@ -3,6 +3,7 @@
 //!
 //! Changes nothing: if the write fails the plan is dropped, and nothing has happened.
 
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use tidings_core::ids::{Address, ConversationId, DeviceId, Name, SERVER, convers
 use tidings_core::message::{Message, MessageRef};
 
 use super::StoreError;
-use super::chain::Head;
+use super::chain::{Head, Pointers};
 use super::people::User;
 use super::tail::{NewRow, Numbered, Tail, same_key};
 
@@ -34,8 +35,8 @@ pub(crate) trait Below {
 pub(crate) struct Plan {
     pub(crate) verdicts: Vec<Verdict>,
     pub(crate) rows: Vec<NewRow>,
-    /// The changed heads, by conversation.
-    pub(crate) heads: Numbered<u64, (Name, Head)>,
+    /// Conversations that the tail did not know, as they were before the batch.
+    pub(crate) unknown: Vec<(Name, Head)>,
     pub(crate) users: BTreeMap<Name, User>,
     /// Where further devices start.
     pub(crate) cursors: Vec<Cursor>,
@@ -51,8 +52,38 @@ struct Planner<'a, B: Below> {
     plan: Plan,
     /// Rows of this batch by the hash of their key; a list, since hashes can meet.
     keys: Numbered<u64, Vec<usize>>,
-    /// Conversations that this batch touched, by key.
-    touched: HashMap<Name, u64>,
+    /// What this batch appends to conversations that it touched.
+    touched: Numbered<u64, Touched>,
+    /// The conversations among `plan.unknown`, by key.
+    unknown: HashMap<Name, u64>,
+}
+
+/// A conversation in a batch. Most are touched once, which needs no copy of the head.
+enum Touched {
+    Once { position: u64, seq: u64 },
+    Head(Head),
+}
+
+impl Touched {
+    /// Appends once more; `base` is the head before the batch.
+    fn push(&mut self, base: &Head, position: u64) -> Pointers {
+        if let Touched::Once { position, .. } = self {
+            let mut head = base.clone();
+            head.push(*position);
+            *self = Touched::Head(head);
+        }
+        match self {
+            Touched::Head(head) => head.push(position),
+            Touched::Once { .. } => base.next(position),
+        }
+    }
+
+    fn seq(&self) -> u64 {
+        match self {
+            Touched::Once { seq, .. } => *seq,
+            Touched::Head(head) => head.seq(),
+        }
+    }
 }
 
 /// Decides a batch.
@@ -70,7 +101,8 @@ pub(crate) fn plan<B: Below>(
             ..Plan::default()
         },
         keys: Numbered::default(),
-        touched: HashMap::new(),
+        touched: Numbered::default(),
+        unknown: HashMap::new(),
     };
     planner.plan.verdicts.reserve(batch.len());
     for record in batch {
@@ -100,11 +132,7 @@ impl<B: Below> Planner<'_, B> {
             return Ok(Verdict::Refused(Refusal::NoGroup));
         }
         let position = self.tail.last() + 1 + self.plan.rows.len() as u64;
-        let conversation = self.conversation(draft, position)?;
-        let Some((_, head)) = self.plan.heads.get_mut(&conversation) else {
-            return Err(StoreError::Unavailable("a head went missing".into()));
-        };
-        let pointers = head.push(position);
+        let (conversation, pointers) = self.append(draft, position)?;
         let message: MessageRef = Arc::new(Message {
             conversation: ConversationId(conversation),
             seq: pointers.seq,
@@ -142,25 +170,43 @@ impl<B: Below> Planner<'_, B> {
         }
     }
 
-    /// The number of the draft's conversation, with its head staged. A new conversation has the
-    /// number of its first position.
-    fn conversation(&mut self, draft: &Draft, position: u64) -> Result<u64, StoreError> {
+    /// Appends to the draft's conversation. A new one has the number of its first position.
+    fn append(&mut self, draft: &Draft, position: u64) -> Result<(u64, Pointers), StoreError> {
         let to = Address::parse(&draft.to).unwrap_or(Address::User(&draft.to));
         let key = conversation_key(&draft.from, to);
-        if let Some(conversation) = self.touched.get(key.as_str()) {
-            return Ok(*conversation);
+        if let Some(entry) = self.tail.entry_by_key(&key) {
+            let conversation = entry.head.conversation;
+            let pointers = match self.touched.entry(conversation) {
+                Slot::Vacant(slot) => {
+                    let pointers = entry.head.next(position);
+                    let seq = pointers.seq;
+                    slot.insert(Touched::Once { position, seq });
+                    pointers
+                }
+                Slot::Occupied(mut slot) => slot.get_mut().push(&entry.head, position),
+            };
+            return Ok((conversation, pointers));
         }
-        let (key, head) = match self.tail.entry_by_key(&key) {
-            Some(entry) => (Name::clone(&entry.key), entry.head.clone()),
+        let (conversation, base) = match self.unknown.get(key.as_str()) {
+            Some(conversation) => (*conversation, None),
             None => {
-                let head = self.below.head(&key)?;
-                (key.into(), head.unwrap_or_else(|| Head::empty(position)))
+                let head = self
+                    .below
+                    .head(&key)?
+                    .unwrap_or_else(|| Head::empty(position));
+                (head.conversation, Some(head))
             }
         };
-        let conversation = head.conversation;
-        self.touched.insert(Name::clone(&key), conversation);
-        self.plan.heads.insert(conversation, (key, head));
-        Ok(conversation)
+        if let Some(base) = base {
+            let key: Name = key.into();
+            self.unknown.insert(Name::clone(&key), conversation);
+            self.plan.unknown.push((key, base.clone()));
+            self.touched.insert(conversation, Touched::Head(base));
+        }
+        match self.touched.get_mut(&conversation) {
+            Some(Touched::Head(head)) => Ok((conversation, head.push(position))),
+            _ => Err(StoreError::Unavailable("a head went missing".into())),
+        }
     }
 
     fn login(&mut self, record: &LoginRecord) -> Result<Verdict, StoreError> {
@@ -189,13 +235,22 @@ impl<B: Below> Planner<'_, B> {
         let mut heads: BTreeMap<u64, u64> =
             self.below.heads_of(user, self.tail)?.into_iter().collect();
         // What this batch stored before the login came before it.
-        for (conversation, (key, head)) in &self.plan.heads {
-            let pair = key.split_once('\n');
-            let his = pair.is_some_and(|(low, high)| low == user || high == user);
-            if his || heads.contains_key(conversation) {
-                heads.insert(*conversation, head.seq());
-            } else if pair.is_none() && self.below.member(key, user)? == Some(true) {
-                heads.insert(*conversation, head.seq());
+        let unknown = self
+            .unknown
+            .iter()
+            .map(|(key, conversation)| (*conversation, key));
+        let keys: HashMap<u64, &Name> = unknown.collect();
+        for (conversation, touched) in &self.touched {
+            let known = || self.tail.entry(*conversation).map(|entry| &entry.key);
+            let Some(key) = keys.get(conversation).copied().or_else(known) else {
+                continue;
+            };
+            let his = match key.split_once('\n') {
+                Some((low, high)) => low == user || high == user,
+                None => self.below.member(key, user)? == Some(true),
+            };
+            if his {
+                heads.insert(*conversation, touched.seq());
             }
         }
         let cursors = heads.into_iter().map(|(conversation, acked)| Cursor {

@@ -185,11 +185,6 @@ impl Tail {
         self.by_user.get(user).into_iter().flatten().copied()
     }
 
-    /// Every conversation that the tail knows, in no particular order.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.conversations.values()
-    }
-
     /// Makes a conversation known, with nothing of it in the tail.
     pub(crate) fn know(&mut self, key: &Name, head: Head) {
         let conversation = head.conversation;
@@ -215,28 +210,47 @@ impl Tail {
         self.by_user.entry(Name::from(name)).or_default()
     }
 
-    /// Takes what a committed batch stored.
-    pub(crate) fn publish(&mut self, rows: Vec<NewRow>, heads: Vec<(Name, Head)>) {
-        for (key, head) in heads {
-            match self.conversations.get_mut(&head.conversation) {
-                Some(entry) => entry.head = head,
-                None => self.know(&key, head),
-            }
+    /// Takes what a committed batch stored. `unknown` are the conversations that it touched and
+    /// this tail did not know, as they were before.
+    pub(crate) fn publish(&mut self, rows: Vec<NewRow>, unknown: Vec<(Name, Head)>) {
+        for (key, head) in unknown {
+            self.know(&key, head);
         }
         for row in rows {
-            self.append(row.message, row.hash);
+            self.bytes += cost(&row.message);
+            if let Some(entry) = self.conversations.get_mut(&row.message.conversation.0) {
+                entry.head.push(row.message.position);
+                entry.recent.push_back(row.message.position);
+            }
+            self.put(row.message, row.hash);
+        }
+    }
+
+    /// A row of a known conversation was found at the end of the log.
+    pub(crate) fn extend(&mut self, conversation: u64, position: u64) {
+        if let Some(entry) = self.conversations.get_mut(&conversation) {
+            entry.head.push(position);
+        }
+    }
+
+    /// Positions up to this one are given, whatever became of their messages.
+    pub(crate) fn pad(&mut self, upto: u64) {
+        while self.last() < upto {
+            self.slots.push_back(None);
         }
     }
 
     /// Puts one message at the end; its conversation is known already.
     pub(crate) fn append(&mut self, message: MessageRef, hash: u64) {
-        while self.last() + 1 < message.position {
-            self.slots.push_back(None);
-        }
         self.bytes += cost(&message);
         if let Some(entry) = self.conversations.get_mut(&message.conversation.0) {
             entry.recent.push_back(message.position);
         }
+        self.put(message, hash);
+    }
+
+    fn put(&mut self, message: MessageRef, hash: u64) {
+        self.pad(message.position - 1);
         match self.keys.get(&hash) {
             Some(_) => {
                 self.twins.insert((hash, message.position));

@@ -51,7 +51,10 @@ pub(super) async fn read_after(
         if link.next().await == Next::Linger {
             return End::Closing;
         }
-        router.room().await;
+        if router.is_full() {
+            // Boxed, as everything rare: what an idle connection waits in must stay small.
+            Box::pin(router.room()).await;
+        }
         let outcome =
             BUFFER.with_borrow_mut(|buffer| read_once(link, buffer, &mut rest, &mut take));
         if let Err(end) = outcome {

@@ -45,5 +45,5 @@ pub(crate) async fn serve(router: Arc<Router>, socket: Socket, frame_bytes_max: 
     if end == End::Gone {
         link.close(1000, "");
     }
-    link.linger().await;
+    Box::pin(link.linger()).await;
 }

@@ -203,14 +203,6 @@ impl Inner {
     }
 }
 
-/// Plain, or TLS around it.
-pub(crate) async fn dress(tls: Option<Tls>, stream: TcpStream) -> Option<Socket> {
-    match tls {
-        None => Some(Socket::from(stream)),
-        Some(tls) => tls.accept(stream).await,
-    }
-}
-
 /// A listener for HTTPS. Handshakes go on beside one another, so that a slow one holds up nobody.
 #[derive(Debug)]
 pub(crate) struct HttpsListener {

@@ -30,18 +30,21 @@ enum Purpose {
 /// Serves one connection until it ends.
 pub(crate) async fn serve(router: Arc<Router>, socket: Socket, echo: bool) {
     let link = StreamLink::new(socket, Framing::WebSocket);
-    let Ok(Some((purpose, rest))) =
-        tokio::time::timeout(UPGRADE_WITHIN, upgrade(&router, &link, echo)).await
+    let Ok(Some((purpose, rest))) = Box::pin(tokio::time::timeout(
+        UPGRADE_WITHIN,
+        upgrade(&router, &link, echo),
+    ))
+    .await
     else {
         link.close_raw();
-        return link.linger().await;
+        return Box::pin(link.linger()).await;
     };
     link.flush();
     match purpose {
         Purpose::Messages(id) => messages(&router, &link, id, rest).await,
         Purpose::Echo => echo_back(&router, &link, rest).await,
     }
-    link.linger().await;
+    Box::pin(link.linger()).await;
 }
 
 /// Reads the request and answers it. `None`: the connection ends. Also returns what the client sent

@@ -4,7 +4,8 @@
 //! Not here: what only one kind of store promises (files, crashes), which is tested beside it.
 //! Called by the tests of each store, and, with the feature `contract`, by stores outside.
 
-#![allow(clippy::unwrap_used)]
+// Fixtures are mutable everywhere, so that every promise has one form.
+#![allow(clippy::unwrap_used, clippy::needless_pass_by_ref_mut)]
 
 pub mod cursors;
 pub mod groups;

@@ -1,0 +1,252 @@
+//! `tidings listen`: prints what comes in, one line a message.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::mpsc;
+
+use clap::Args;
+use tidings_client::{Client, Event, Events, Incoming};
+use tokio::sync::oneshot;
+
+use crate::send::wrong_usage;
+
+/// Prints every message that comes in, one line each: time, from, text, id and number.
+///
+/// A message is acknowledged to the server only after its line was written. Ends with exit code 0
+/// after --count messages, on Ctrl-C, or when nobody reads its output any more; with 1 when the
+/// server refuses or ends the login; with 2 on wrong usage.
+#[derive(Debug, Args)]
+pub(crate) struct ListenArgs {
+    /// tcp://HOST:PORT, udp://HOST:PORT or ws://HOST:PORT/websocket
+    #[arg(long, env = "TIDINGS_SERVER", value_name = "URL")]
+    server: String,
+    /// Who listens
+    #[arg(long, env = "TIDINGS_USER", value_name = "USER")]
+    user: String,
+    /// His token or password
+    #[arg(
+        long,
+        env = "TIDINGS_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    token: Option<String>,
+    /// End after so many messages
+    #[arg(long, env = "TIDINGS_COUNT", value_name = "N")]
+    count: Option<u64>,
+    /// Print one JSON object a line
+    #[arg(long, env = "TIDINGS_JSON")]
+    json: bool,
+}
+
+/// How a line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    /// For a program: line breaks are escaped, so that a message stays a line.
+    Plain,
+    /// For a terminal: control characters are escaped, so that no message can play with it.
+    Terminal,
+}
+
+/// Why listening ended.
+enum End {
+    Done,
+    Failed(String),
+}
+
+pub(crate) async fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
+    let mut builder = Client::builder(&args.server).user(&args.user);
+    if let Some(token) = &args.token {
+        builder = builder.token(token);
+    }
+    let (client, mut events) = match builder.connect().await {
+        Ok(connected) => connected,
+        Err(error) => return wrong_usage(&error),
+    };
+    let form = match (args.json, io::stdout().is_terminal()) {
+        (true, _) => Form::Json,
+        (false, true) => Form::Terminal,
+        (false, false) => Form::Plain,
+    };
+    let end = tokio::select! {
+        end = listen(&mut events, args.count, form) => end?,
+        () = stopped() => End::Done,
+    };
+    client.close().await;
+    match end {
+        End::Done => Ok(ExitCode::SUCCESS),
+        End::Failed(why) => anyhow::bail!(why),
+    }
+}
+
+async fn listen(events: &mut Events, count: Option<u64>, form: Form) -> anyhow::Result<End> {
+    let printer = Printer::start()?;
+    let mut left = count;
+    while left != Some(0) {
+        let Some(event) = events.next().await else {
+            break;
+        };
+        match event {
+            Event::Message(message) => {
+                match printer.print(render(&message, form)).await {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                        return Ok(End::Done);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+                events.confirm();
+                left = left.map(|left| left - 1);
+            }
+            Event::LoggedIn { .. } => eprintln!("tidings: logged in"),
+            Event::LinkLost { reason } => eprintln!("tidings: {reason}; trying again"),
+            Event::Error { code, text } => {
+                eprintln!("tidings: the server says: {text} (code {code})");
+            }
+            Event::Refused { code } => {
+                let why = format!("the server refused the login with code {code}");
+                return Ok(End::Failed(why));
+            }
+            Event::Kicked { code, reason } => {
+                let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+                let why = format!("the server ended the login with code {code}{reason}");
+                return Ok(End::Failed(why));
+            }
+            _ => {}
+        }
+    }
+    Ok(End::Done)
+}
+
+/// A thread that writes lines. Whoever reads them may be slow for ever; a signal still ends us.
+struct Printer {
+    lines: mpsc::Sender<(String, oneshot::Sender<io::Result<()>>)>,
+}
+
+impl Printer {
+    fn start() -> io::Result<Printer> {
+        let (lines, waiting) = mpsc::channel::<(String, oneshot::Sender<io::Result<()>>)>();
+        std::thread::Builder::new().spawn(move || {
+            for (line, written) in waiting {
+                // Nobody waits for it once we were told to stop.
+                let _ = written.send(print(&line));
+            }
+        })?;
+        Ok(Printer { lines })
+    }
+
+    /// Returns once the line was written.
+    async fn print(&self, line: String) -> io::Result<()> {
+        let (written, answer) = oneshot::channel();
+        let gone = || io::Error::other("the writing thread is gone");
+        self.lines.send((line, written)).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+/// One write for each line, flushed at once: whoever reads it has whole lines.
+fn print(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(format!("{line}\n").as_bytes())?;
+    out.flush()
+}
+
+fn render(message: &Incoming, form: Form) -> String {
+    if form == Form::Json {
+        let object = serde_json::json!({
+            "from": *message.from,
+            "to": *message.to,
+            "id": *message.id,
+            "seq": message.seq,
+            "time": message.time_ms,
+            "typeu": message.typeu,
+            "text": message.text,
+        });
+        return object.to_string();
+    }
+    let time = message.time_ms.map_or_else(|| "-".to_owned(), utc);
+    let seq = message
+        .seq
+        .map_or_else(String::new, |seq| format!(" {seq}"));
+    let text = escaped(&message.text, form);
+    // Names come from the server, and a hostile one may send anything.
+    let from = escaped(&message.from, form);
+    let id = escaped(&message.id, form);
+    format!("{time}  {from}  {text}  ({id}{seq})")
+}
+
+fn escaped(text: &str, form: Form) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        let escape = match (form, character) {
+            (Form::Terminal, character) => {
+                character.is_control() || is_format_control(character) || character == '\\'
+            }
+            (_, character) => matches!(character, '\n' | '\r' | '\\'),
+        };
+        if escape {
+            let _ = write!(out, "{}", character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
+/// Characters that turn the direction of what follows, or hide in it.
+fn is_format_control(character: char) -> bool {
+    matches!(
+        character,
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+    )
+}
+
+/// `2024-05-01T12:34:56.789Z`
+fn utc(time_ms: i64) -> String {
+    let (days, ms) = (
+        time_ms.div_euclid(86_400_000),
+        time_ms.rem_euclid(86_400_000),
+    );
+    let (year, month, day) = date(days);
+    let (seconds, ms) = (ms / 1000, ms % 1000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+/// The Gregorian date of a day counted from 1970-01-01, by eras of 400 years that begin in March.
+fn date(days: i64) -> (i64, i64, i64) {
+    let days = days.saturating_add(719_468);
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let year = year_of_era + era * 400 + i64::from(month >= 10);
+    (year, if month < 10 { month + 3 } else { month - 9 }, day)
+}
+
+/// Ctrl-C or SIGTERM.
+async fn stopped() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without a handler the system's own way of ending a program remains.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+#[cfg(test)]
+#[path = "listen_tests.rs"]
+mod tests;

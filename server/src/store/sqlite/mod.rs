@@ -1,0 +1,236 @@
+//! The embedded store: one log in SQLite that is the truth, indexes that follow behind, and the
+//! newest part of both in memory, which makes reads right meanwhile.
+//!
+//! `files` the directory · `log` rows and readers · `writer` the commit · `index` and `keys` what
+//! follows · `read` backlog, load, history · `retain` removal · `keeper` the two threads.
+//! Called through [`Store`] only.
+
+mod dirty;
+mod files;
+mod index;
+mod keeper;
+mod keys;
+mod log;
+mod read;
+mod retain;
+mod writer;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use tidings_core::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};
+use tidings_core::ids::{DeviceId, Name};
+use tidings_core::message::MessageRef;
+
+use super::tail::Tail;
+use super::{Conversation, Durability, Page, Store, StoreError};
+use dirty::Dirty;
+use files::Paths;
+use index::Index;
+use keeper::{Keeper, Signal};
+use keys::Runs;
+use log::Readers;
+use retain::Pass;
+use writer::Writer;
+
+/// How a store on disk behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// What an acknowledgement means; `Memory` counts as `Os`.
+    pub durability: Durability,
+    /// About how much memory the newest messages may take; more while the indexes lag.
+    pub tail_bytes_max: usize,
+    /// Messages after which the indexes follow.
+    pub index_batch: usize,
+    /// The database's log is copied back when it has grown by so much…
+    pub checkpoint_bytes: u64,
+    /// …and begun anew, with commits waiting, when it is this long.
+    pub wal_bytes_max: u64,
+    /// Indexes follow and checkpoints happen on threads of the store; else only in `flush`.
+    pub background: bool,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> SqliteOptions {
+        SqliteOptions {
+            durability: Durability::Disk,
+            tail_bytes_max: 8 << 20,
+            index_batch: 20_000,
+            checkpoint_bytes: 16 << 20,
+            wal_bytes_max: 128 << 20,
+            background: true,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+    keeper: Option<Keeper>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    paths: Paths,
+    options: SqliteOptions,
+    tail: RwLock<Tail>,
+    dirty: Mutex<Dirty>,
+    writer: Mutex<Writer>,
+    readers: Readers,
+    keys: RwLock<Runs>,
+    index: Mutex<Index>,
+    /// Everything up to this position is in both indexes.
+    watermark: AtomicU64,
+    pass: Mutex<Pass>,
+    signal: Signal,
+    /// Held as long as the store is open.
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the store in a directory, made if need be, for this process alone.
+    ///
+    /// # Errors
+    /// If it is in use, cannot be written, is damaged, or was written by a newer version.
+    pub fn open(dir: &Path, options: SqliteOptions) -> Result<SqliteStore, StoreError> {
+        let paths = Paths::new(dir);
+        let lock = files::lock(&paths)?;
+        let connection = files::open_log(&paths, options.durability)?;
+        let (index, keys, seed) = index::open(&paths)?;
+        let readers = Readers::new(&paths);
+        let inner = Inner {
+            tail: RwLock::new(Tail::new(seed, 0)),
+            dirty: Mutex::new(Dirty::default()),
+            writer: Mutex::new(Writer::new(connection)),
+            readers,
+            keys: RwLock::new(keys),
+            index: Mutex::new(index),
+            watermark: AtomicU64::new(0),
+            pass: Mutex::new(Pass::default()),
+            signal: Signal::default(),
+            _lock: lock,
+            paths,
+            options,
+        };
+        inner.start(seed)?;
+        let inner = Arc::new(inner);
+        let keeper = options
+            .background
+            .then(|| Keeper::start(&inner))
+            .transpose()?;
+        Ok(SqliteStore { inner, keeper })
+    }
+
+    /// Lets the indexes follow to the end of the log now.
+    #[cfg(test)]
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
+        while self.inner.follow()? {}
+        self.inner.checkpoint()
+    }
+}
+
+impl Inner {
+    /// Brings memory in line with the disk: indexes first, as far as they lag too much, then the
+    /// tail from where they end.
+    fn start(&self, seed: u64) -> Result<(), StoreError> {
+        let last = self.readers.get()?.last_position()?;
+        let begin = self.index.lock().begin(self, last)?;
+        self.watermark.store(begin, Ordering::Release);
+        self.follow_log(last)?;
+        let watermark = self.watermark.load(Ordering::Acquire);
+        *self.tail.write() = Tail::new(seed, watermark);
+        let mut writer = self.writer.lock();
+        writer.recover(self)
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            keeper.stop();
+        }
+        if let Err(error) = self.inner.write_cursors() {
+            tracing::warn!(%error, "cursors were not written at the end: some messages come again");
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&self, batch: &[Record], verdicts: &mut Vec<Verdict>) -> Result<(), StoreError> {
+        self.inner.commit(batch, verdicts)
+    }
+
+    fn acknowledge(&self, cursors: &mut Vec<Cursor>) {
+        self.inner.dirty.lock().put(cursors);
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.inner.write_cursors()?;
+        // Small steps make small files; memory has what is missing, and a start reads it again.
+        if self.inner.lag() >= (self.inner.options.index_batch as u64 / 4).max(1) {
+            self.inner.follow()?;
+        }
+        Ok(())
+    }
+
+    fn backlog(&self, user: &str, device: DeviceId) -> Result<Backlog, StoreError> {
+        self.inner.backlog(user, device)
+    }
+
+    fn load(
+        &self,
+        wants: &[Want],
+        messages_max: usize,
+        bytes_max: usize,
+    ) -> Result<Loaded, StoreError> {
+        match self.load_recent(wants, messages_max, bytes_max) {
+            Some(loaded) => Ok(loaded),
+            None => self.inner.load(wants, messages_max, bytes_max),
+        }
+    }
+
+    fn load_recent(&self, wants: &[Want], messages_max: usize, bytes_max: usize) -> Option<Loaded> {
+        let tail = self.inner.tail.read();
+        tail.load(wants, messages_max, bytes_max, false)
+    }
+
+    fn history(&self, conversation_key: &str, page: Page) -> Result<Vec<MessageRef>, StoreError> {
+        self.inner.history(conversation_key, page)
+    }
+
+    fn conversations(&self, user: &str, limit: usize) -> Result<Vec<Conversation>, StoreError> {
+        self.inner.conversations(user, limit)
+    }
+
+    fn set_group(&self, group: &str, members: &[Name]) -> Result<(), StoreError> {
+        self.inner.set_group(group, members)
+    }
+
+    fn group(&self, group: &str) -> Result<Option<Vec<Name>>, StoreError> {
+        let reader = self.inner.readers.get()?;
+        let members: Vec<Name> = reader
+            .members(group)?
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        Ok((!members.is_empty()).then_some(members))
+    }
+
+    fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<bool, StoreError> {
+        self.inner.retain(before_ms, devices_since_ms)
+    }
+
+    fn is_immediate(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+#[path = "../sqlite_tests.rs"]
+mod tests;
+#[cfg(test)]
+pub(super) use tests::copy_files;
