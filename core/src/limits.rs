@@ -114,3 +114,40 @@ pub const REFUSAL_DELAY_MS_MAX: u64 = 10_000;
 pub const REFUSALS_DELAYED_MAX: usize = 4096;
 /// Addresses, and users, whose failures are remembered: half of it always, twice never.
 pub const FAILURES_REMEMBERED_MAX: usize = 16_384;
+
+/// Longest password of an account, in bytes.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// Logins that wait for the one password that is being hashed; "try again" beyond.
+pub const PASSWORDS_WAITING_MAX: usize = 256;
+/// Those of one address among them; its further ones wait behind everybody else's.
+pub const PASSWORDS_WAITING_PER_ADDRESS_MAX: usize = 8;
+/// Passwords that were right lately and are not hashed again: half of it always, twice never.
+pub const PASSWORDS_REMEMBERED_MAX: usize = 32_768;
+/// For so long.
+pub const PASSWORD_REMEMBERED_MS: u64 = 600_000;
+
+/// Requests to the login webhook at one time.
+pub const WEBHOOK_CONCURRENCY_MAX: usize = 64;
+/// Logins that wait for their turn at the webhook; "try again" beyond.
+pub const WEBHOOK_WAITING_MAX: usize = 2048;
+/// Those of addresses with many failed logins among them.
+pub const WEBHOOK_WAITING_SUSPICIOUS_MAX: usize = 128;
+/// Longest answer of the webhook, in bytes.
+pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 16 << 10;
+/// After the webhook was found to be down, one login in so long tries it; the others are told.
+pub const WEBHOOK_DOWN_RETRY_MS: u64 = 1_000;
+/// Logins that the webhook let in and that are remembered: half of it always, twice never.
+pub const WEBHOOK_REMEMBERED_MAX: usize = 65_536;
+/// For so long, for `allow_known`.
+pub const WEBHOOK_KNOWN_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Keys for the API.
+pub const API_KEYS_MAX: usize = 1000;
+/// Longest key that is looked at, in bytes.
+pub const API_KEY_BYTES_MAX: usize = 256;
+/// Users and addresses that are blocked.
+pub const BLOCKS_MAX: usize = 100_000;
+/// Conversations over `admin.sock` at one time.
+pub const ADMIN_CONNECTIONS_MAX: usize = 16;
+/// Longest line on `admin.sock`, in bytes.
+pub const ADMIN_LINE_BYTES_MAX: usize = 64 << 10;

@@ -1,5 +1,6 @@
 //! The embeddable Tidings server: sockets, disk, HTTP around the pure machines of `tidings-core`.
 //!
+//! - `admin`: what an operator asks of a running server, or of its files
 //! - `auth`: who may come in
 //! - `config`: settings, from defaults to a validated struct
 //! - `transport`: sockets to frames, one file per transport
@@ -9,6 +10,8 @@
 //!
 //! `transport → link → router → store`; nothing imports `transport` but `server`.
 
+#[cfg(unix)]
+pub mod admin;
 pub mod auth;
 mod clock;
 pub mod config;
@@ -17,5 +20,11 @@ mod router;
 mod server;
 pub mod store;
 mod transport;
+
+/// Certificates, for tools beside the server.
+pub mod tls {
+    pub use crate::transport::certificate::{Pair, self_signed, validity};
+    pub use crate::transport::tls::{TlsError, read_pair};
+}
 
 pub use server::{Addresses, Running, Server, StartError};

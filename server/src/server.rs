@@ -9,7 +9,9 @@ use tidings_core::ids::Name;
 use tidings_core::shard;
 use tokio::task::JoinSet;
 
-use crate::auth::{AuthError, Door};
+#[cfg(unix)]
+use crate::admin::AdminSocket;
+use crate::auth::{Access, AuthError, Door, Kept};
 use crate::config::Settings;
 use crate::router::Router;
 use crate::store::{
@@ -78,8 +80,10 @@ pub struct Server;
 pub struct Running {
     addresses: Addresses,
     router: Arc<Router>,
+    access: Access,
     tasks: JoinSet<()>,
     shutdown: Duration,
+    _kept: Option<Kept>,
 }
 
 impl Server {
@@ -92,14 +96,15 @@ impl Server {
         let opened = settings.clone();
         let open = move || {
             let store = open_store(&opened)?;
-            let door = Door::open(&opened)?;
+            let kept = Kept::take(&opened)?;
+            let door = Door::open(&opened, kept.is_some())?;
             let tls = match (&opened.tls.cert_file, &opened.tls.key_file) {
                 (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
                 _ => None,
             };
-            Ok::<_, StartError>((store, door, tls))
+            Ok::<_, StartError>((store, kept, door, tls))
         };
-        let (store, door, tls) = tokio::task::spawn_blocking(open)
+        let (store, kept, door, tls) = tokio::task::spawn_blocking(open)
             .await
             .map_err(|error| StartError::Cut(error.to_string()))??;
         let config = shard::Config {
@@ -121,7 +126,17 @@ impl Server {
                 return Err(error);
             }
         };
-        tasks.spawn(door.keep_fresh());
+        #[cfg(unix)]
+        if kept.is_some() {
+            match AdminSocket::bind(&settings.data) {
+                Ok(socket) => {
+                    tasks.spawn(socket.serve(router.clone(), Access(door.clone())));
+                }
+                // Everything else works; `tidings admin` then wants the server stopped.
+                Err(error) => tracing::error!(%error, "admin.sock cannot be made"),
+            }
+        }
+        tasks.spawn(door.clone().keep_fresh());
         if let Some(tls) = tls {
             tasks.spawn(tls.keep_fresh());
         }
@@ -132,8 +147,10 @@ impl Server {
         Ok(Running {
             addresses,
             router,
+            access: Access(door),
             tasks,
             shutdown,
+            _kept: kept,
         })
     }
 }
@@ -236,6 +253,12 @@ impl Running {
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// Accounts, keys, blocks and visitors.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access.clone()
     }
 
     /// Stops accepting, commits and answers what was gathered, closes every link politely, and

@@ -4,11 +4,12 @@
 //! among all connections, hands whole frames to the router, and keeps only the beginning of a frame
 //! that is not whole. Called by `Server`.
 
+pub(crate) mod certificate;
 pub(crate) mod gate;
 pub(crate) mod http;
 mod stream;
 pub(crate) mod tcp;
-pub mod tls;
+pub(crate) mod tls;
 pub(crate) mod udp;
 pub(crate) mod websocket;
 
