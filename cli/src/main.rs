@@ -1,6 +1,9 @@
 //! The one binary: `tidings`. Reads the command line and hands over to one command each; a command
 //! answers with the process's exit code.
 
+#[cfg(unix)]
+mod admin;
+mod doctor;
 mod listen;
 mod send;
 mod serve;
@@ -32,6 +35,9 @@ enum Command {
     Serve(serve::ServeArgs),
     Send(send::SendArgs),
     Listen(listen::ListenArgs),
+    #[cfg(unix)]
+    Admin(admin::AdminArgs),
+    Doctor(doctor::DoctorArgs),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +46,9 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Send(args) => client(send::run(args)),
         Command::Listen(args) => client(listen::run(args)),
+        #[cfg(unix)]
+        Command::Admin(args) => admin::run(args),
+        Command::Doctor(args) => Ok(doctor::run(&args)),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("tidings: {error:#}");

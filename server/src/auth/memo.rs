@@ -83,7 +83,10 @@ mod tests {
         for n in 0..100 {
             memo.remember(0, Time(1), print(n));
         }
-        let held = memo.seen.lock().young.len() + memo.seen.lock().old.len();
+        let held = {
+            let seen = memo.seen.lock();
+            seen.young.len() + seen.old.len()
+        };
         assert!(held <= 20, "{held}");
         assert_eq!(memo.seen(0, &print(99)), Some(Time(1)));
         assert_eq!(memo.seen(0, &print(0)), None);

@@ -112,6 +112,17 @@ pub(crate) struct Door {
     inner: Arc<Inner>,
 }
 
+/// How many keys for tokens there are; asks for a key set at its URL. Blocks.
+///
+/// # Errors
+/// Why there are none.
+pub fn check_keys(settings: &Settings) -> Result<usize, AuthError> {
+    Jwt::open(&settings.auth.jwt)?
+        .load()
+        .map_err(AuthError::Keys)
+        .map(|keys| keys.len())
+}
+
 /// The data directory as a place for accounts, keys and blocks.
 #[derive(Debug)]
 pub(crate) struct Kept {

@@ -13,12 +13,12 @@ const SHARED_KEY_BYTES_MIN: usize = 32;
 
 /// Some keys of one algorithm.
 #[derive(Default)]
-pub(super) struct KeySet {
+pub(in crate::auth) struct KeySet {
     keys: Vec<(Option<String>, DecodingKey)>,
 }
 
 impl KeySet {
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::auth) fn len(&self) -> usize {
         self.keys.len()
     }
 

@@ -116,7 +116,7 @@ impl Jwt {
         Ok(jwt)
     }
 
-    fn load(&self) -> Result<KeySet, String> {
+    pub(super) fn load(&self) -> Result<KeySet, String> {
         let algorithm = self.settings.algorithm;
         match &self.source {
             Source::Files(files) => keys::from_files(files, algorithm),
