@@ -3,6 +3,7 @@
 
 #[cfg(unix)]
 mod admin;
+mod bench;
 mod doctor;
 mod listen;
 mod send;
@@ -38,6 +39,9 @@ enum Command {
     #[cfg(unix)]
     Admin(admin::AdminArgs),
     Doctor(doctor::DoctorArgs),
+    /// Measure any server that speaks the protocol, and the dispatcher
+    #[command(subcommand)]
+    Bench(bench::BenchArgs),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         #[cfg(unix)]
         Command::Admin(args) => admin::run(args),
         Command::Doctor(args) => Ok(doctor::run(&args)),
+        Command::Bench(args) => bench::run(args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("tidings: {error:#}");

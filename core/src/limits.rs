@@ -50,6 +50,18 @@ pub const CURSOR_SPARSE_MAX: usize = 256;
 pub const EARLY_ACKS_MAX: usize = 64;
 /// Frames of one link that wait while its login is decided; the link is closed beyond.
 pub const HELD_FRAMES_MAX: usize = 64;
+/// Frames of one link that wait while the application is asked about a message; beyond
+/// [`HELD_FRAMES_MAX`] the link is not read, and what was read already is held up to this. Beyond,
+/// a stream is closed and a datagram dropped.
+pub const HELD_ASKING_MAX: usize = 1024;
+/// Messages of one conversation that are with the application's listener or next in line: one that
+/// it cannot take keeps so much of the window from the other conversations.
+pub const LISTENER_PER_CONVERSATION_MAX: usize = 4;
+/// Notices that wait for the application's listener; the oldest are dropped beyond, and counted.
+pub const NOTICES_MAX: usize = 4096;
+/// Events that a reader inside this process has not taken; messages without `QoS` are dropped for
+/// it beyond.
+pub const LOCAL_EVENTS_MAX: usize = 256;
 /// Messages of one session that wait for their verdict; its link is not read until some have it.
 pub const UNDECIDED_PER_SESSION_MAX: usize = 256;
 /// Conversations that one load from the store may touch.
@@ -67,6 +79,10 @@ pub const ISSUED_LOGINS_MAX: usize = 16;
 pub const DEVICES_PER_USER_MAX: usize = 64;
 /// Sessions of one user at a time; the oldest is kicked beyond.
 pub const SESSIONS_PER_USER_MAX: usize = 16;
+
+/// Messages to groups whose groups a shard remembers; a login during which there were more reads
+/// its backlog twice.
+pub const RECENT_GROUPS_MAX: usize = 256;
 
 /// Members of a group.
 pub const GROUP_MEMBERS_MAX: usize = 10_000;
@@ -151,3 +167,22 @@ pub const BLOCKS_MAX: usize = 100_000;
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
 /// Longest line on `admin.sock`, in bytes.
 pub const ADMIN_LINE_BYTES_MAX: usize = 64 << 10;
+
+/// Skills of a tenant's desk. The setting is refused.
+pub const SKILLS_MAX: usize = 128;
+/// Relaxation rings of a team. The setting is refused.
+pub const RINGS_MAX: usize = 8;
+/// Teams of one agent. The setting is refused.
+pub const TEAMS_PER_AGENT_MAX: usize = 64;
+/// Deadlines that one step of a desk handles; the rest are due at its next step.
+pub const DESK_DUE_PER_STEP_MAX: usize = 64;
+/// Waiting customers of one class who are told their place in one step; the others follow.
+pub const POSITIONS_PER_STEP_MAX: usize = 64;
+/// A waiting customer's place is looked at again after so long at the earliest.
+pub const POSITIONS_WAIT_MS_MIN: u64 = 1_000;
+/// Between two portions of one such look.
+pub const POSITIONS_PORTION_MS: u64 = 20;
+/// Departures from a queue that must be known before an estimated wait is shown.
+pub const ESTIMATE_SAMPLES_MIN: u64 = 20;
+/// Time constant of the rate at which a queue moves.
+pub const ESTIMATE_MEMORY_MS: u64 = 15 * 60_000;

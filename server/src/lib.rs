@@ -15,6 +15,8 @@ pub mod admin;
 pub mod auth;
 mod clock;
 pub mod config;
+mod handle;
+pub mod hooks;
 mod link;
 mod router;
 mod server;
@@ -27,4 +29,13 @@ pub mod tls {
     pub use crate::transport::tls::{TlsError, read_pair};
 }
 
-pub use server::{Addresses, Running, Server, StartError};
+pub use handle::{
+    Connect, ConnectError, Handle, HandleError, LocalLink, LocalSend, LocalSendError, Send,
+    SendError, Sent, UserOnline,
+};
+pub use hooks::Listener;
+pub use link::LocalEvent;
+pub use router::OnlineSession;
+pub use server::{Addresses, Builder, Running, Server, StartError};
+/// The pure half, whose words (names, messages, codes, limits) this library uses.
+pub use tidings_core as core;

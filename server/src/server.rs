@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use tidings_core::ids::Name;
 use tidings_core::shard;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 #[cfg(unix)]
 use crate::admin::AdminSocket;
 use crate::auth::{Access, AuthError, Door, Kept};
-use crate::config::Settings;
+use crate::config::{ConfigError, Settings};
+use crate::handle::Handle;
+use crate::hooks::{Hooks, Inbox, Listener};
 use crate::router::Router;
 use crate::store::{
     Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore, Store, StoreError,
@@ -49,6 +52,9 @@ pub enum StartError {
         /// As the system says it.
         reason: io::Error,
     },
+    /// The settings do not go together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[source] io::Error),
@@ -70,6 +76,12 @@ pub struct Addresses {
     pub http: Option<SocketAddr>,
 }
 
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").finish_non_exhaustive()
+    }
+}
+
 /// The server, before it runs.
 #[derive(Debug)]
 pub struct Server;
@@ -82,8 +94,17 @@ pub struct Running {
     router: Arc<Router>,
     access: Access,
     tasks: JoinSet<()>,
+    listening: Option<Listening>,
     shutdown: Duration,
     _kept: Option<Kept>,
+}
+
+/// A server with what the application wants to say about it.
+#[must_use = "a builder does nothing until `start`"]
+pub struct Builder {
+    settings: Settings,
+    hooks: Option<Arc<Hooks>>,
+    store: Option<Arc<dyn Store>>,
 }
 
 impl Server {
@@ -93,9 +114,54 @@ impl Server {
     /// # Errors
     /// If the data directory or an address cannot be used. What was bound is released.
     pub async fn start(settings: Settings) -> Result<Running, StartError> {
+        Server::builder(settings).start().await
+    }
+
+    /// A server in an application.
+    pub fn builder(settings: Settings) -> Builder {
+        Builder {
+            settings,
+            hooks: None,
+            store: None,
+        }
+    }
+}
+
+impl Builder {
+    /// Who is asked and told. Without a listener nobody is asked, and messages to `0` stay in
+    /// custody until there is one.
+    pub fn listener(mut self, listener: impl Listener) -> Builder {
+        let timeout = Duration::from_millis(self.settings.hooks.timeout_ms);
+        self.hooks = Some(Hooks::new(listener, timeout));
+        self
+    }
+
+    /// Keeps everything in this store instead of one in `settings.data`. It must pass the contract
+    /// suite of [`crate::store`].
+    pub fn store(mut self, store: Arc<dyn Store>) -> Builder {
+        self.store = Some(store);
+        self
+    }
+
+    /// As [`Server::start`].
+    ///
+    /// # Errors
+    /// If the settings do not go together, the data directory or an address cannot be used. What
+    /// was bound is released.
+    pub async fn start(self) -> Result<Running, StartError> {
+        let Builder {
+            settings,
+            hooks,
+            store,
+        } = self;
+        match settings.validate() {
+            // An application may talk to its server through links inside the process alone.
+            Ok(()) | Err(ConfigError::NothingListens) => {}
+            Err(error) => return Err(error.into()),
+        }
         let opened = settings.clone();
         let open = move || {
-            let store = open_store(&opened)?;
+            let store = open_store(&opened, store)?;
             let kept = Kept::take(&opened)?;
             let door = Door::open(&opened, kept.is_some())?;
             let tls = match (&opened.tls.cert_file, &opened.tls.key_file) {
@@ -112,10 +178,12 @@ impl Server {
             second_login: settings.session.second_login,
             frame_bytes_max: settings.delivery.frame_bytes_max,
             udp_window: settings.delivery.udp_window,
+            ask_before: hooks.as_ref().map(|h| h.ask_before()).unwrap_or_default(),
+            tell_relayed: hooks.is_some(),
         };
         let stamped = settings.delivery.server_timestamp;
-        let router =
-            Router::start(config, stamped, door.clone(), store).map_err(StartError::Thread)?;
+        let router = Router::start(config, stamped, door.clone(), store, hooks.clone())
+            .map_err(StartError::Thread)?;
         let mut tasks = JoinSet::new();
         let bound = bind(&settings, tls.as_ref(), &router, &mut tasks);
         let addresses = match bound {
@@ -143,22 +211,72 @@ impl Server {
         if settings.delivery.retention_days > 0 {
             tasks.spawn(retain(router.clone(), settings.delivery.retention_days));
         }
+        let listening = hooks.map(|hooks| Listening::start(hooks, &router, &mut tasks));
         let shutdown = Duration::from_millis(settings.shutdown_ms);
         Ok(Running {
             addresses,
             router,
             access: Access(door),
             tasks,
+            listening,
             shutdown,
             _kept: kept,
         })
     }
 }
 
-fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StoreError> {
-    let store: Arc<dyn Store> = match settings.delivery.durability {
-        Durability::Memory => Arc::new(MemoryStore::new(MemoryOptions::default())),
-        durability => {
+/// The listener of a running server.
+#[derive(Debug)]
+struct Listening {
+    hooks: Arc<Hooks>,
+    stop: watch::Sender<bool>,
+    inbox: tokio::task::JoinHandle<()>,
+}
+
+impl Listening {
+    fn start(hooks: Arc<Hooks>, router: &Arc<Router>, tasks: &mut JoinSet<()>) -> Listening {
+        let (stop, stopped) = watch::channel(false);
+        tasks.spawn(hooks.clone().run_notices());
+        let inbox = Inbox::new(hooks.clone(), router.clone(), stopped);
+        let inbox = tokio::spawn(inbox.run());
+        Listening { hooks, stop, inbox }
+    }
+
+    /// Hands nothing over any more, and waits for what is with the listener: its cursor is then
+    /// written with everything else.
+    async fn stop_inbox(&mut self, until: tokio::time::Instant) {
+        self.stop.send_replace(true);
+        if tokio::time::timeout_at(until, &mut self.inbox)
+            .await
+            .is_err()
+        {
+            self.inbox.abort();
+        }
+    }
+
+    /// Lets the listener hear how it ended.
+    async fn drain_notices(&self, until: tokio::time::Instant) {
+        while !self.hooks.is_idle() && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        self.inbox.abort();
+    }
+}
+
+fn open_store(
+    settings: &Settings,
+    given: Option<Arc<dyn Store>>,
+) -> Result<Arc<dyn Store>, StoreError> {
+    let store: Arc<dyn Store> = match (given, settings.delivery.durability) {
+        (Some(store), _) => store,
+        (None, Durability::Memory) => Arc::new(MemoryStore::new(MemoryOptions::default())),
+        (None, durability) => {
             let options = SqliteOptions {
                 durability,
                 ..SqliteOptions::default()
@@ -261,12 +379,25 @@ impl Running {
         self.access.clone()
     }
 
+    /// What an application does with its server: send, kick, ask. Stays valid, and refuses, after
+    /// the server has stopped.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle::new(self.router.clone())
+    }
+
     /// Stops accepting, commits and answers what was gathered, closes every link politely, and
     /// returns, after `shutdown_ms` at the latest. Nothing acknowledged is lost either way.
     pub async fn stop(mut self) {
         let until = tokio::time::Instant::now() + self.shutdown;
+        if let Some(listening) = &mut self.listening {
+            listening.stop_inbox(until).await;
+        }
         // The HTTP port stays open for a moment, so that `/readyz` says that we are stopping.
         self.router.stop(until).await;
+        if let Some(listening) = &self.listening {
+            listening.drain_notices(until).await;
+        }
         self.tasks.shutdown().await;
     }
 }

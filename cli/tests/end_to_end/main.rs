@@ -16,6 +16,9 @@
 //! TIDINGS_TEST_HOSTILE_FRAMES=1000000 cargo test --release -p tidings --test end_to_end hostile
 //! ```
 
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
+mod framing;
 mod hostile;
 mod operation;
 mod pairs;

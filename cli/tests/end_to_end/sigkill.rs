@@ -27,6 +27,8 @@ const REPEAT: Duration = Duration::from_millis(700);
 
 /// Where the server is just now; nothing while it is dead.
 type Place = Arc<Mutex<Option<Addresses>>>;
+/// Ids that were acknowledged, by receiver, once all senders have finished.
+type Owed = Arc<Mutex<Option<HashMap<String, HashSet<String>>>>>;
 
 #[test]
 fn sigkill_loses_nothing_that_was_acknowledged() {
@@ -43,11 +45,11 @@ fn sigkill_loses_nothing_that_was_acknowledged() {
             std::thread::spawn(move || Sender::new(transport, number, seed).run(&place, &stop))
         })
         .collect();
-    let done = Arc::new(AtomicBool::new(false));
+    let owed: Owed = Arc::default();
     let receivers: Vec<_> = (0..RECEIVERS)
         .map(|number| {
-            let (place, done) = (place.clone(), done.clone());
-            std::thread::spawn(move || Receiver::new(number).run(&place, &done))
+            let (place, owed) = (place.clone(), owed.clone());
+            std::thread::spawn(move || Receiver::new(number).run(&place, &owed))
         })
         .collect();
 
@@ -64,7 +66,7 @@ fn sigkill_loses_nothing_that_was_acknowledged() {
     *place.lock().unwrap() = Some(server.at);
     stop.store(true, Ordering::Release); // what is under way is still finished
     let sent: Vec<Sent> = senders.into_iter().map(|s| s.join().unwrap()).collect();
-    done.store(true, Ordering::Release); // once a receiver has heard nothing new for a while
+    *owed.lock().unwrap() = Some(what_is_owed(&sent));
     let received: Vec<Received> = receivers.into_iter().map(|r| r.join().unwrap()).collect();
     let again = read_again(&server);
     check(&sent, &received, &again);
@@ -76,6 +78,16 @@ struct Sent {
     transport: Transport,
     /// Receiver and ids in the order of first handing over.
     acknowledged: HashMap<String, Vec<String>>,
+}
+
+fn what_is_owed(sent: &[Sent]) -> HashMap<String, HashSet<String>> {
+    let mut owed: HashMap<String, HashSet<String>> = HashMap::new();
+    for (to, ids) in sent.iter().flat_map(|sender| &sender.acknowledged) {
+        owed.entry(to.clone())
+            .or_default()
+            .extend(ids.iter().cloned());
+    }
+    owed
 }
 
 struct Sender {
@@ -194,26 +206,41 @@ impl Receiver {
         }
     }
 
-    fn run(mut self, place: &Place, done: &AtomicBool) -> Received {
-        let finished = || done.load(Ordering::Acquire);
+    fn run(mut self, place: &Place, owed: &Owed) -> Received {
+        let mut heard = Instant::now();
         loop {
             let login = login_extended(&self.user, "one");
+            let udp = place.lock().unwrap().and_then(|at| at.udp);
             let Some(mut raw) = connect(place, self.transport, &login) else {
                 continue;
             };
             let mut highest: HashMap<String, u64> = HashMap::new();
             loop {
-                let patience = if finished() { 3000 } else { 300 };
-                match raw.next_within(Duration::from_millis(patience)) {
-                    Got::Frame(frame) => self.take(&mut raw, &frame, &mut highest),
-                    Got::Nothing if finished() => return self.seen,
-                    // On UDP silence may be a server that was born again elsewhere.
-                    Got::Nothing if self.transport == Transport::Udp => break,
+                match raw.next_within(Duration::from_millis(300)) {
+                    Got::Frame(frame) => {
+                        heard = Instant::now();
+                        self.take(&mut raw, &frame, &mut highest);
+                        continue;
+                    }
                     Got::Nothing => {}
                     Got::Control(..) | Got::End => break,
                 }
+                let owed = owed.lock().unwrap();
+                match owed.as_ref().and_then(|owed| owed.get(&self.user)) {
+                    Some(owed) if self.has_all(owed) || heard.elapsed() > PATIENCE => {
+                        return self.seen;
+                    }
+                    // On UDP a dead server is only silent.
+                    _ if place.lock().unwrap().is_none_or(|at| at.udp != udp) => break,
+                    _ => {}
+                }
             }
         }
+    }
+
+    fn has_all(&self, owed: &HashSet<String>) -> bool {
+        let seen: HashSet<&String> = self.seen.values().flat_map(BTreeMap::values).collect();
+        owed.iter().all(|id| seen.contains(id))
     }
 
     fn take(&mut self, raw: &mut Raw, frame: &str, highest: &mut HashMap<String, u64>) {
@@ -287,7 +314,16 @@ fn check(sent: &[Sent], received: &[Received], again: &[(String, String)]) {
                     twice.push((id.clone(), before, *seq));
                 }
             }
-            lost.extend(ids.iter().filter(|id| !place.contains_key(id)).cloned());
+            let missing: Vec<_> = ids.iter().filter(|id| !place.contains_key(id)).collect();
+            if !missing.is_empty() {
+                let (user, have) = (&sender.user, got.len());
+                let late = again.iter().filter(|(_, id)| missing.contains(&id)).count();
+                println!(
+                    "{user} to {to}: {have} came, {} missing, {late} came at the end",
+                    missing.len()
+                );
+            }
+            lost.extend(missing.into_iter().cloned());
             if sender.transport != Transport::Udp {
                 let places: Vec<_> = ids.iter().filter_map(|id| place.get(id)).collect();
                 unordered += places.windows(2).filter(|pair| pair[0] > pair[1]).count();

@@ -18,7 +18,7 @@ pub(crate) fn server() -> (TempDir, Server) {
 }
 
 /// The same frame, its login time replaced by `T`.
-fn masked(frame: &str) -> String {
+pub(crate) fn masked(frame: &str) -> String {
     let mark = r#"\"firstLoginTime\":"#;
     let Some(at) = frame.find(mark).map(|at| at + mark.len()) else {
         return frame.to_owned();
@@ -28,7 +28,7 @@ fn masked(frame: &str) -> String {
     format!("{}T{}", &frame[..at], &frame[at + digits..])
 }
 
-fn control(kind: i32, to: &str, data: &str) -> String {
+pub(crate) fn control(kind: i32, to: &str, data: &str) -> String {
     format!(
         r#"{{"bridge":false,"type":{kind},"dataContent":{},"from":"0","to":{},"QoS":false,"typeu":-1,"sm":-1}}"#,
         quote(data),
@@ -36,31 +36,31 @@ fn control(kind: i32, to: &str, data: &str) -> String {
     )
 }
 
-fn login_answer(user: &str) -> String {
+pub(crate) fn login_answer(user: &str) -> String {
     control(50, user, r#"{"code":0,"firstLoginTime":T}"#)
 }
 
-fn kickout(user: &str) -> String {
+pub(crate) fn kickout(user: &str) -> String {
     control(54, user, r#"{"code":1}"#)
 }
 
-fn error(code: i32, text: &str) -> String {
+pub(crate) fn error(code: i32, text: &str) -> String {
     let data = format!(r#"{{"errorCode":{code},"errorMsg":{}}}"#, quote(text));
     control(52, "-1", &data)
 }
 
 /// The server's acknowledgement of `id` to `user`, in the name of the receiver.
-fn acked(id: &str, by: &str, user: &str) -> String {
+pub(crate) fn acked(id: &str, by: &str, user: &str) -> String {
     acknowledgement(by, user, id)
 }
 
 /// Fails unless exactly this comes next.
-fn hear(raw: &mut Raw, name: &str, expected: &str) {
+pub(crate) fn hear(raw: &mut Raw, name: &str, expected: &str) {
     assert_eq!(masked(&raw.frame()), expected, "{:?} {name}", raw.transport);
 }
 
 /// Fails unless the server ends the connection next; on WebSocket with a close frame and this code.
-fn hear_end(raw: &mut Raw, name: &str, code: u16) {
+pub(crate) fn hear_end(raw: &mut Raw, name: &str, code: u16) {
     let transport = raw.transport;
     if transport == Transport::Ws {
         let Got::Control(8, payload) = raw.next() else {
@@ -78,7 +78,7 @@ fn hear_end(raw: &mut Raw, name: &str, code: u16) {
 }
 
 /// Fails if anything comes before the answer to a question that is asked now.
-fn hear_nothing(raw: &mut Raw, name: &str, user: Option<&str>) {
+pub(crate) fn hear_nothing(raw: &mut Raw, name: &str, user: Option<&str>) {
     match (user, raw.transport) {
         (Some(user), _) => {
             // A message to the server: its acknowledgement follows those of all before it.
@@ -485,176 +485,5 @@ fn duplicate_logins() {
         // Heartbeats are answered on the link that asks.
         same.send(&keepalive(user));
         hear(&mut same, "keepalive", &control(51, user, "{}"));
-    }
-}
-
-#[test]
-fn tcp_framing() {
-    let (_dir, server) = server();
-    let mut raw = Raw::connect(Transport::Tcp, &server.at);
-    for byte in encode(Transport::Tcp, login("part", 0).as_bytes()) {
-        raw.send_bytes(&[byte]);
-    }
-    hear(&mut raw, "byte by byte", &login_answer("part"));
-    raw.send_bytes(&encode(Transport::Tcp, keepalive("part").as_bytes()).repeat(3));
-    for _ in 0..3 {
-        hear(&mut raw, "glued", &control(51, "part", "{}"));
-    }
-    // The longest frame that is read: here with members that do not count.
-    let frame = message("part", "0", "long", "x");
-    let padded = format!("{}{frame}", " ".repeat(6144 - frame.len()));
-    raw.send(&padded);
-    hear(&mut raw, "6144", &acked("long", "0", "part"));
-    raw.send_bytes(&6145_u32.to_be_bytes());
-    assert_eq!(raw.next(), Got::End, "6145");
-    for prefix in [u32::MAX, 0] {
-        let mut raw = Raw::connect(Transport::Tcp, &server.at);
-        raw.send_bytes(&prefix.to_be_bytes());
-        assert_eq!(raw.next(), Got::End, "{prefix}");
-    }
-}
-
-/// The size that counts is that of the frame that leaves: what TCP clients accept.
-#[test]
-fn a_message_fits_a_frame_or_is_refused() {
-    let (_dir, server) = server();
-    for transport in [Transport::Tcp, Transport::Ws] {
-        let (alice, bob) = (&format!("fa{transport:?}"), &format!("fb{transport:?}"));
-        let mut receiver = Raw::connect(Transport::Tcp, &server.at);
-        receiver.login(bob);
-        let mut sender = Raw::connect(transport, &server.at);
-        sender.login(alice);
-        // Counted with a time stamp of 13 digits, whether one is sent or not.
-        let empty = message(alice, bob, "id", "").replace("\"sm\":-1", "\"sm\":1234567890123");
-        let body = "x".repeat(6144 - empty.len());
-        sender.send(&message(alice, bob, "id", &body));
-        hear(&mut receiver, "fits", &message(alice, bob, "id", &body));
-        hear(&mut sender, "fits", &acked("id", bob, alice));
-        sender.send(&message(alice, bob, "id2", &format!("{body}x")));
-        let answer = sender.frame();
-        assert!(answer.contains(r#"\"errorCode\":312,"#), "{answer}");
-        hear_nothing(&mut sender, "too long", Some(alice));
-        receiver.send(&acknowledgement(bob, alice, "id"));
-        hear_nothing(&mut receiver, "too long", Some(bob));
-    }
-}
-
-#[test]
-fn udp_sizes() {
-    let (_dir, server) = server();
-    let mut raw = Raw::connect(Transport::Udp, &server.at);
-    raw.login("bigu");
-    let frame = message("bigu", "0", "b1", "");
-    let body = "x".repeat(2048 - frame.len());
-    raw.send(&message("bigu", "0", "b1", &body));
-    hear(&mut raw, "2048", &acked("b1", "0", "bigu"));
-    // Ours: a datagram that is too long is dropped and ends nothing.
-    raw.send(&message("bigu", "0", "b2", &format!("{body}x")));
-    hear_nothing(&mut raw, "2049", Some("bigu"));
-    raw.send_bytes(b"\xff\xfe\x00garbage");
-    raw.send_bytes(b"");
-    raw.send(&keepalive("bigu"));
-    hear(&mut raw, "after garbage", &control(51, "bigu", "{}"));
-    // A logout must name whose session it ends: anybody can send datagrams in his name.
-    raw.send(r#"{"type":3,"from":"somebody","to":"0"}"#);
-    hear_nothing(&mut raw, "forged logout", Some("bigu"));
-}
-
-/// Ours: MobileIMSDK's UDP clients read into 1024 bytes, so what is longer waits for another
-/// transport, does not hold up what follows, and is announced once.
-#[test]
-fn what_is_too_long_for_udp_waits_for_another_transport() {
-    let (_dir, server) = server();
-    let mut sender = Raw::connect(Transport::Tcp, &server.at);
-    sender.login("lender");
-    let mut receiver = Raw::connect(Transport::Udp, &server.at);
-    receiver.login("lunar");
-    let long = "y".repeat(1200);
-    for (id, body) in [("l1", &*long), ("l2", "short"), ("l3", &*long)] {
-        sender.send(&message("lender", "lunar", id, body));
-        hear(&mut sender, id, &acked(id, "lunar", "lender"));
-    }
-    let notice = receiver.frame();
-    assert!(notice.contains("\"typeu\":319,"), "{notice}");
-    assert!(notice.contains("\"from\":\"0\""), "{notice}");
-    hear(
-        &mut receiver,
-        "l2",
-        &message("lender", "lunar", "l2", "short"),
-    );
-    receiver.send(&acknowledgement("lunar", "lender", "l2"));
-    hear_nothing(&mut receiver, "one notice", Some("lunar"));
-    let mut receiver = Raw::connect(Transport::Ws, &server.at);
-    receiver.login("lunar");
-    for id in ["l1", "l3"] {
-        hear(&mut receiver, id, &message("lender", "lunar", id, &long));
-        receiver.send(&acknowledgement("lunar", "lender", id));
-    }
-}
-
-#[test]
-fn websocket_frames() {
-    let (_dir, server) = server();
-    let mut raw = Raw::connect(Transport::Ws, &server.at);
-    raw.login("wsb");
-    raw.send_bytes(&websocket_frame(0x89, b"pp"));
-    assert_eq!(raw.next(), Got::Control(10, b"pp".to_vec()));
-    raw.send_bytes(&websocket_frame(0x8a, b"pong"));
-    hear_nothing(&mut raw, "pong", Some("wsb"));
-    // Ours: fragments are put together, with a ping between them.
-    let frame = message("wsb", "0", "frag", "x");
-    let (head, tail) = frame.as_bytes().split_at(30);
-    raw.send_bytes(&websocket_frame(0x01, head));
-    raw.send_bytes(&websocket_frame(0x89, b""));
-    assert_eq!(raw.next(), Got::Control(10, Vec::new()));
-    raw.send_bytes(&websocket_frame(0x80, tail));
-    hear(&mut raw, "fragments", &acked("frag", "0", "wsb"));
-    // 60 KB are read; what does not fit a frame is refused.
-    raw.send(&message("wsb", "0", "60k", &"z".repeat(60 << 10)));
-    let answer = raw.frame();
-    assert!(answer.contains(r#"\"errorCode\":312,"#), "{answer}");
-    raw.send_bytes(&websocket_frame(0x88, &1000_u16.to_be_bytes()));
-    assert_eq!(raw.next(), Got::Control(8, 1000_u16.to_be_bytes().to_vec()));
-    assert_eq!(raw.next(), Got::End);
-
-    for (name, bytes, code) in [
-        ("binary", websocket_frame(0x82, b"{}"), 1003),
-        ("66 KB", websocket_frame(0x81, &[b'x'; 66_000]), 1009),
-        ("not masked", b"\x81\x02{}".to_vec(), 1002),
-        ("reserved bit", websocket_frame(0xc1, b"{}"), 1002),
-        ("not UTF-8", websocket_frame(0x81, b"\xff"), 1007),
-    ] {
-        let mut raw = Raw::connect(Transport::Ws, &server.at);
-        raw.login("wsc");
-        let _ = raw.try_send_bytes(&bytes);
-        hear_end(&mut raw, name, code);
-    }
-}
-
-#[test]
-fn websocket_handshakes() {
-    let (_dir, server) = server();
-    let ask = |path: &str, more: &str| {
-        let at = crate::support::server::Addresses {
-            tcp: server.at.ws,
-            ..server.at
-        };
-        let mut raw = Raw::connect(Transport::Tcp, &at);
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
-        );
-        raw.send_bytes(request.as_bytes());
-        raw.read_head().unwrap()
-    };
-    let opened = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
-                  sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-    assert_eq!(ask("/websocket", ""), opened);
-    let offers = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
-    assert_eq!(ask("/websocket", offers), opened);
-    // Ours: an answer instead of silence.
-    for path in ["/", "/websocket/a", "/echo"] {
-        let head = ask(path, "");
-        assert!(head.starts_with("HTTP/1.1 404 "), "{path}: {head}");
     }
 }

@@ -72,14 +72,34 @@ pub struct Flow {
     /// In order of sending.
     in_flight: VecDeque<InFlight>,
     in_flight_bytes: usize,
-    /// A load is under way; there is never more than one.
-    loading: bool,
-    /// Acknowledged before they were sent on this login (sent on an earlier one).
-    early: VecDeque<Name>,
+    /// What the load under way asked for; there is never more than one.
+    loading: Option<Vec<Want>>,
+    /// Acknowledged before they were sent on this login (sent on an earlier one): the message's id
+    /// and sender. Only what lay behind at the login can be meant.
+    early: VecDeque<(Name, Name)>,
+    /// The last acknowledgements that counted. One that comes twice must not count for another
+    /// message that happens to have the same id.
+    counted: VecDeque<(Name, Name)>,
+    /// Nothing was acknowledged since [`Flow::fade`] was last asked.
+    faded: bool,
 }
 
 /// Messages asked for beyond what the window holds.
 const LOAD_SLACK: usize = 4;
+
+/// Acknowledgements are remembered by the message's id and the sender that they name, up to a bound.
+///
+/// Early ones: before anything is known of the session's backlog, or while some of it is in the
+/// store, the client may acknowledge what an earlier login sent it.
+fn remember(list: &mut VecDeque<(Name, Name)>, said: (Name, Name)) {
+    if list.contains(&said) {
+        return;
+    }
+    if list.len() >= limits::EARLY_ACKS_MAX {
+        list.pop_front();
+    }
+    list.push_back(said);
+}
 
 fn weight(message: &MessageRef) -> usize {
     message.body.len() + 128
@@ -88,29 +108,38 @@ fn weight(message: &MessageRef) -> usize {
 impl Flow {
     /// Takes over what lies behind at login.
     pub fn begin(&mut self, backlog: &Backlog) {
-        let mut found = Vec::new();
+        self.take_over(backlog, true);
+    }
+
+    /// Takes over what lies behind and was not known to: the backlog of a session that is live, read
+    /// again because it may have missed something. What is known is known better here.
+    pub fn merge(&mut self, backlog: &Backlog) {
+        self.take_over(backlog, false);
+    }
+
+    fn take_over(&mut self, backlog: &Backlog, replace: bool) {
         for behind in &backlog.behind {
             let cursor = &behind.cursor;
+            let found = self.find(cursor.conversation);
             // Raised while the backlog was read: the store's view is the older one.
-            let raised = self.track(cursor.conversation).map_or(0, |t| t.head);
+            let raised = found.map_or(0, |at| self.tracks[at].head);
             let track = Track {
                 conversation: cursor.conversation,
                 acked: cursor.acked,
                 sparse: cursor.sparse.clone(),
                 sent: cursor.acked,
                 head: behind.head.max(raised),
+                began: behind.head,
                 next: behind.next,
                 in_flight: 0,
                 unanswered: cursor.unanswered.clone(),
             };
-            match self.track_mut(cursor.conversation) {
-                Some(raised) => *raised = track,
-                None => found.push(track),
+            match found {
+                Ok(at) if replace => self.tracks[at] = track,
+                Ok(_) => {}
+                Err(at) => self.tracks.insert(at, track),
             }
         }
-        self.tracks.append(&mut found);
-        self.tracks.sort_unstable_by_key(|t| t.conversation);
-        self.tracks.retain(|t| !t.is_done());
         let behind = self.tracks.iter().filter(|t| t.is_behind());
         self.behind = behind.map(|t| (t.next, t.conversation)).collect();
     }
@@ -156,11 +185,23 @@ impl Flow {
         track.next = message.position;
         let is_next = track.sent + 1 == message.seq;
         // Nothing older may wait in another conversation: older before newer.
-        if live && is_next && self.behind.is_empty() && !self.loading && self.has_room(at, rules) {
+        if live
+            && is_next
+            && self.behind.is_empty()
+            && self.loading.is_none()
+            && self.has_room(at, rules)
+        {
             return true;
         }
         self.behind.insert((message.position, conversation));
         false
+    }
+
+    /// The head rises while the backlog is being read.
+    pub fn rise(&mut self, message: &MessageRef) {
+        if let Some(track) = self.track_mut(message.conversation) {
+            track.head = track.head.max(message.seq);
+        }
     }
 
     fn has_room(&self, at: usize, rules: &WindowRules) -> bool {
@@ -185,7 +226,12 @@ impl Flow {
         if track.is_settled(message.seq) {
             return None;
         }
-        let early = self.early.iter().position(|id| *id == message.id);
+        // A message from after the login cannot have been acknowledged before it was sent.
+        let fits = |(id, from): &(Name, Name)| *id == message.id && *from == message.from;
+        let early = match message.seq <= track.began {
+            true => self.early.iter().position(fits),
+            false => None,
+        };
         if passing == Passing::Settle || early.is_some() {
             track.settle(message.seq);
             early.map(|at| self.early.remove(at));
@@ -212,7 +258,7 @@ impl Flow {
     pub fn wants(&mut self, rules: &WindowRules) -> Option<(Vec<Want>, usize)> {
         let half_full = self.in_flight.len() * 2 > rules.messages_max.max(2)
             || self.in_flight_bytes * 2 > rules.bytes_max;
-        if self.loading || half_full || self.in_flight.len() >= rules.messages_max {
+        if self.loading.is_some() || half_full || self.in_flight.len() >= rules.messages_max {
             return None;
         }
         let mut wants = Vec::new();
@@ -237,13 +283,19 @@ impl Flow {
         if wants.is_empty() {
             return None;
         }
-        self.loading = true;
+        self.loading = Some(wants.clone());
         // Own and settled messages take no room: ask for a few more than fit.
         let fits = room.min(rules.messages_max - self.in_flight.len()) + LOAD_SLACK;
         Some((wants, fits))
     }
 
-    /// The answer to [`Flow::wants`].
+    /// True if this is what the load under way asked for, and not one of a login before.
+    #[must_use]
+    pub fn expects(&self, wants: &[Want]) -> bool {
+        self.loading.as_deref() == Some(wants)
+    }
+
+    /// The answer to [`Flow::wants`], if it is [expected](Flow::expects).
     /// Calls `decide` for each message that is next in its conversation and pushes what must be
     /// sent now.
     pub fn loaded(
@@ -255,7 +307,7 @@ impl Flow {
         mut decide: impl FnMut(&MessageRef) -> Passing,
         sending: &mut Vec<Sending>,
     ) {
-        self.loading = false;
+        self.loading = None;
         for want in wants {
             if let Ok(at) = self.find(want.conversation) {
                 self.behind
@@ -306,7 +358,7 @@ impl Flow {
 
     /// The load could not be done; it will be asked for again.
     pub fn load_failed(&mut self) {
-        self.loading = false;
+        self.loading = None;
     }
 
     /// The client acknowledged `id`; `from` is the sender that it named, to tell two messages with
@@ -322,11 +374,17 @@ impl Flow {
                 .position(exact)
                 .or(self.in_flight.iter().position(fits)),
         };
+        let said = (Name::from(id), Name::from(from.unwrap_or_default()));
+        let found = found.filter(|at| exact(&self.in_flight[*at]) || !self.counted.contains(&said));
         let Some(at) = found else {
-            self.remember_early(id);
+            if !self.counted.contains(&said) {
+                remember(&mut self.early, said);
+            }
             return None;
         };
         let done = self.in_flight.remove(at)?;
+        self.faded = false;
+        remember(&mut self.counted, said);
         self.in_flight_bytes -= weight(&done.message);
         if let Some(track) = self.track_mut(done.message.conversation) {
             track.in_flight -= 1;
@@ -335,18 +393,6 @@ impl Flow {
         Some(Acked {
             message: done.message,
         })
-    }
-
-    /// Before anything is known of the session's backlog, or while some of it is in the store, the
-    /// client may acknowledge what an earlier login sent it.
-    fn remember_early(&mut self, id: &str) {
-        if self.early.iter().any(|e| **e == *id) {
-            return;
-        }
-        if self.early.len() >= limits::EARLY_ACKS_MAX {
-            self.early.pop_front();
-        }
-        self.early.push_back(Name::from(id));
     }
 
     /// The device's own message was committed: settled without sending. Returns true if there is a
@@ -370,6 +416,15 @@ impl Flow {
             .is_some_and(|t| t.settle(message.seq))
     }
 
+    /// The same where nothing is waiting in the conversation: a track that is done.
+    pub fn pass_own(&mut self, message: &MessageRef) {
+        if let Err(at) = self.find(message.conversation) {
+            let (seq, position) = (message.seq + 1, message.position + 1);
+            let track = Track::starting_at(message.conversation, seq, position);
+            self.tracks.insert(at, track);
+        }
+    }
+
     /// Drops the track of a conversation in which nothing is left to do.
     pub fn forget_if_done(&mut self, conversation: ConversationId) {
         if let Ok(at) = self.find(conversation)
@@ -391,6 +446,15 @@ impl Flow {
             }
             keep
         });
+    }
+
+    /// Forgets which acknowledgements counted if none has for a while. True if nothing is left of
+    /// them.
+    pub fn fade(&mut self) -> bool {
+        if std::mem::replace(&mut self.faded, true) {
+            self.counted.clear();
+        }
+        self.counted.is_empty()
     }
 
     /// Looks at what is in flight.
@@ -445,6 +509,6 @@ impl Flow {
     /// True if there is nothing to wait for, so that the flow need not exist.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.tracks.is_empty() && self.in_flight.is_empty() && !self.loading
+        self.tracks.is_empty() && self.in_flight.is_empty() && self.loading.is_none()
     }
 }

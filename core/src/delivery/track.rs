@@ -21,6 +21,8 @@ pub struct Track {
     pub sent: u64,
     /// Last number known to be committed.
     pub head: u64,
+    /// Last number that was committed when the login read its backlog; 0 if nothing lay behind.
+    pub began: u64,
     /// Position of the message after `sent`: older conversations are served first.
     pub next: u64,
     /// Messages of this conversation in flight.
@@ -40,6 +42,7 @@ impl Track {
             sparse: Vec::new(),
             sent: acked,
             head: acked,
+            began: 0,
             next: position,
             in_flight: 0,
             unanswered: Vec::new(),

@@ -7,8 +7,10 @@ mod rhythm;
 
 pub use rhythm::{Rhythm, Sense, SenseError};
 
+use std::collections::VecDeque;
+
 use crate::delivery::{Flow, WindowRules};
-use crate::ids::{ConversationId, DeviceId, Name};
+use crate::ids::{self, ConversationId, DeviceId, Name};
 use crate::limits;
 use crate::time::Time;
 use crate::wire::mobileimsdk::Frame;
@@ -56,9 +58,22 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Entering {
     pub(crate) login: Login,
-    pub(crate) held: Vec<Frame<'static>>,
+    /// Each with its length on the wire.
+    pub(crate) held: Vec<(Frame<'static>, usize)>,
     /// Length of the question, which bounds the answer on UDP.
     pub(crate) question_bytes: usize,
+}
+
+/// A message that the application is asked about, and the frames that wait for the answer.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    pub(crate) from: Name,
+    pub(crate) to: Name,
+    pub(crate) id: Name,
+    pub(crate) qos: bool,
+    pub(crate) held: VecDeque<(Frame<'static>, usize)>,
+    /// The link was told not to read on.
+    pub(crate) paused: bool,
 }
 
 /// One link and what is known of it. Small: there are a hundred thousand of them, mostly idle.
@@ -72,6 +87,15 @@ pub(crate) struct Session {
     pub(crate) noticed: bool,
     /// Its link was told not to read on.
     pub(crate) saturated: bool,
+    /// Its backlog is being read.
+    pub(crate) reading: bool,
+    /// What is being read is out of date already: it must be read once more.
+    pub(crate) reread: bool,
+    /// The shard's count of messages to groups when the reading began.
+    pub(crate) read_mark: u64,
+    /// Verdicts that the shard must have seen before a finished conversation is forgotten: the
+    /// backlog may have shown messages whose verdicts are still on their way.
+    pub(crate) keep_until: u64,
     /// Messages without a verdict.
     pub(crate) undecided: u16,
     pub(crate) rhythm: Rhythm,
@@ -79,6 +103,8 @@ pub(crate) struct Session {
     pub(crate) check_at: Time,
     pub(crate) identity: Option<Box<Identity>>,
     pub(crate) entering: Option<Box<Entering>>,
+    /// A message that the application is asked about.
+    pub(crate) asking: Option<Box<Asking>>,
     /// What it has to receive; `None` while it stands at every head.
     pub(crate) flow: Option<Box<Flow>>,
     /// Groups whose messages it gets.
@@ -96,21 +122,36 @@ impl Session {
             proven: transport != Transport::Udp,
             noticed: false,
             saturated: false,
+            reading: false,
+            reread: false,
+            read_mark: 0,
+            keep_until: 0,
             undecided: 0,
             rhythm: Rhythm::new(now),
             check_at: Time(u64::MAX),
             identity: None,
             entering: None,
+            asking: None,
             flow: None,
             groups: Vec::new(),
             own: None,
         }
     }
 
+    /// The application's own session: it takes what is sent to `0`.
+    pub(crate) fn is_listener(&self) -> bool {
+        let user = self.identity.as_ref().map(|i| &*i.user);
+        self.transport == Transport::Local && user == Some(ids::SERVER)
+    }
+
     pub(crate) fn window(&self, udp_per_conversation: usize) -> WindowRules {
         let (messages_max, per_conversation_max) = match self.transport {
             Transport::Udp if !self.proven => (1, 1),
             Transport::Udp => (limits::WINDOW_MESSAGES_MAX, udp_per_conversation),
+            Transport::Local if self.is_listener() => (
+                limits::WINDOW_MESSAGES_MAX,
+                limits::LISTENER_PER_CONVERSATION_MAX,
+            ),
             _ => (limits::WINDOW_MESSAGES_MAX, limits::WINDOW_MESSAGES_MAX),
         };
         WindowRules {

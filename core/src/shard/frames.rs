@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Action, CloseReason, Shard, Undecided};
+use super::{Action, CloseReason, Shard, Undecided, asking};
 use crate::custody::{Draft, Record};
 use crate::ids::{self, Address, ConversationId, LinkId, Name};
 use crate::limits;
@@ -43,8 +43,11 @@ impl Shard {
             if entering.held.len() >= limits::HELD_FRAMES_MAX {
                 return self.close(link, CloseReason::TooManyHeld, actions);
             }
-            entering.held.push(frame.into_owned());
+            entering.held.push((frame.into_owned(), bytes));
             return;
+        }
+        if session.asking.is_some() && asking::must_wait(frame.kind) {
+            return self.hold(link, frame, bytes, actions);
         }
         let anonymous = session.phase == Phase::Anonymous;
         match frame.kind {
@@ -99,6 +102,9 @@ impl Shard {
         text: &str,
         actions: &mut Vec<Action>,
     ) {
+        if !self.knows(link) {
+            return;
+        }
         let data = mobileimsdk::login::encode_error(error_code, text);
         let mut frame = control(code::ERROR, ids::UNSET, Some(data));
         frame.fp = Some(Cow::Owned(id.to_owned()));
@@ -113,6 +119,9 @@ impl Shard {
         text: String,
         actions: &mut Vec<Action>,
     ) {
+        if !self.knows(link) {
+            return;
+        }
         let data = mobileimsdk::login::encode_error(error_code, &text);
         actions.push(Action::Send {
             link,
@@ -225,17 +234,25 @@ impl Shard {
             return self.refuse_message(link, id, code::REFUSED_TOO_LARGE, &text, actions);
         }
         let draft = Draft {
-            from: from.clone(),
+            from,
             to: Name::from(to),
             id: Name::from(id),
             typeu: frame.typeu,
             body: Box::from(body),
             time_ms: now.wall_ms,
         };
+        if self.asks_about(&draft.to) {
+            return self.ask(link, draft, true, actions);
+        }
+        self.keep(link, draft, actions);
+    }
+
+    /// Gives a message to the store.
+    pub(super) fn keep(&mut self, link: LinkId, draft: Draft, actions: &mut Vec<Action>) {
         self.undecided.push_back(Undecided::Message {
             link,
             id: draft.id.clone(),
-            from,
+            from: draft.from.clone(),
             to: draft.to.clone(),
         });
         actions.push(Action::Commit(Record::Message(draft)));
@@ -261,7 +278,7 @@ impl Shard {
     }
 
     /// Whether the message fits the outgoing frame; its length if it does not.
-    fn fits(
+    pub(super) fn fits(
         &mut self,
         from: &str,
         to: &str,
@@ -299,19 +316,34 @@ impl Shard {
             );
             return self.refuse(link, code::REFUSED_TOO_LARGE, text, actions);
         }
-        let message = MessageRef::new(Message {
-            conversation: ConversationId(0),
-            seq: 0,
-            position: 0,
-            time_ms: -1,
+        let draft = Draft {
             from,
             to: Name::from(to),
             id: Name::from(id),
             typeu: frame.typeu,
             body: Box::from(body),
-        });
-        self.pass_on(link, &message, actions);
+            time_ms: -1,
+        };
+        if self.asks_about(&draft.to) {
+            return self.ask(link, draft, false, actions);
+        }
+        self.pass_on(Some(link), &fleeting(draft), actions);
     }
+}
+
+/// A message that is not kept: it has no number and no time.
+pub(super) fn fleeting(draft: Draft) -> MessageRef {
+    MessageRef::new(Message {
+        conversation: ConversationId(0),
+        seq: 0,
+        position: 0,
+        time_ms: -1,
+        from: draft.from,
+        to: draft.to,
+        id: draft.id,
+        typeu: draft.typeu,
+        body: draft.body,
+    })
 }
 
 /// Everything in a frame but names, id and body, rounded up.

@@ -2,14 +2,25 @@
 //! `mobileimsdk-protocol.md` §4 and §4.1, as DESIGN §5 closes what they leave open.
 
 use super::frames::control;
+use super::routing::flush_own;
 use super::{Action, CloseReason, Event, SecondLogin, Shard, Undecided};
-use crate::custody::{Backlog, Cursor, Grant, LoginRecord, Record};
+use crate::custody::{Backlog, Grant, LoginRecord, Record};
 use crate::ids::{self, LinkId, Name};
 use crate::secret::Secret;
 use crate::session::{Entering, Identity, Phase, Transport};
 use crate::time::Now;
 use crate::wire::code;
+use crate::wire::mobileimsdk::login::Login;
 use crate::wire::mobileimsdk::{self, Frame};
+
+/// What a time of today takes more than −1.
+const TIME_BYTES: usize = 11;
+
+/// Whether a login wants to see what its user sends from other devices.
+fn declares_own(login: &Login) -> bool {
+    let declared = login.tidings.as_ref();
+    declared.is_some_and(|d| d.caps.iter().any(|c| c == "own"))
+}
 
 /// What the sessions before mean for a new login.
 enum Standing {
@@ -25,7 +36,7 @@ impl Shard {
     /// LOGIN, the first or a later one: verified alike.
     pub(super) fn login(
         &mut self,
-        _now: Now,
+        now: Now,
         link: LinkId,
         frame: &Frame<'_>,
         bytes: usize,
@@ -66,7 +77,7 @@ impl Shard {
                     extra,
                 });
             }
-            Err(_) => self.login_refused(link, code::REFUSED_ADDRESS, actions),
+            Err(_) => self.login_refused(now, link, code::REFUSED_ADDRESS, actions),
         }
     }
 
@@ -88,7 +99,10 @@ impl Shard {
         actions: &mut Vec<Action>,
     ) {
         if code != code::OK {
-            return self.login_refused(link, code, actions);
+            return self.login_refused(now, link, code, actions);
+        }
+        if self.repeats_login(link) {
+            return self.answer_again(now, link, actions);
         }
         let default_name = self.default_name.clone();
         let Some(session) = self.session(link) else {
@@ -110,9 +124,69 @@ impl Shard {
         actions.push(Action::Commit(Record::Login(record)));
     }
 
+    /// True if the login being decided is the one that made this session: its datagram was doubled,
+    /// or its client did not get the answer. It must not become a later login than the client
+    /// knows of, which would make its next return a stale one.
+    fn repeats_login(&self, link: LinkId) -> bool {
+        let Some(session) = self.session(link) else {
+            return false;
+        };
+        let (Some(entering), Some(identity)) = (&session.entering, &session.identity) else {
+            return false;
+        };
+        let login = &entering.login;
+        let declared = login.tidings.as_ref();
+        let device = declared.map_or(&*self.default_name, |d| &*d.device);
+        let class = declared.map_or(&*self.default_name, |d| &*d.class);
+        let presented = login.first_login_time;
+        login.user.as_deref() == Some(&*identity.user)
+            && *identity.device_name == *device
+            && *identity.class == *class
+            && identity.extended == declared.is_some()
+            && (presented <= 0 || presented == identity.first_login_time)
+    }
+
+    /// Answers a repeated login with what the first one was given. Nothing else changes.
+    fn answer_again(&mut self, now: Now, link: LinkId, actions: &mut Vec<Action>) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        let Some(entering) = session.entering.take() else {
+            return;
+        };
+        let Some(identity) = &mut session.identity else {
+            return;
+        };
+        identity.own = declares_own(&entering.login);
+        let (time, extended) = (identity.first_login_time, identity.extended);
+        let data = mobileimsdk::login::encode_login_answer(code::OK, time, extended);
+        let frame = control(code::LOGIN_ANSWER, &identity.user, Some(data));
+        self.answer_login(link, frame, entering.question_bytes, actions);
+        self.replay(now, link, entering.held, actions);
+    }
+
+    /// What waited for the outcome of a login.
+    fn replay(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        held: Vec<(Frame<'static>, usize)>,
+        actions: &mut Vec<Action>,
+    ) {
+        for (frame, bytes) in held {
+            self.frame(now, link, frame, bytes, actions);
+        }
+    }
+
     /// Answers with a code; TCP and WebSocket end, UDP keeps a session that was there before: a
     /// forged datagram must not end it.
-    pub(super) fn login_refused(&mut self, link: LinkId, code: i32, actions: &mut Vec<Action>) {
+    pub(super) fn login_refused(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        code: i32,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(session) = self.session_mut(link) else {
             return;
         };
@@ -123,7 +197,9 @@ impl Shard {
         let answer = mobileimsdk::login::encode_login_answer(code, -1, false);
         let frame = control(code::LOGIN_ANSWER, ids::UNSET, Some(answer));
         self.answer_login(link, frame, entering.question_bytes, actions);
-        if !keeps {
+        if keeps {
+            self.replay(now, link, entering.held, actions);
+        } else {
             self.close(link, CloseReason::LoginRefused, actions);
         }
     }
@@ -142,7 +218,8 @@ impl Shard {
         if session.transport == Transport::Udp {
             self.scratch.clear();
             mobileimsdk::encode(&frame, &mut self.scratch);
-            if self.scratch.len() > question_bytes {
+            // The driver may put the time in place of −1.
+            if self.scratch.len() + TIME_BYTES > question_bytes {
                 return;
             }
         }
@@ -172,7 +249,7 @@ impl Shard {
             device: grant.device,
             first_login_time: grant.first_login_time,
             extended: declared.is_some(),
-            own: declared.is_some_and(|d| d.caps.iter().any(|c| c == "own")),
+            own: declares_own(login),
         };
         let standing = self.arbitrate(link, &identity, grant.issued_before);
         if matches!(standing, Standing::Refused) {
@@ -180,7 +257,7 @@ impl Shard {
                 return;
             };
             session.entering = Some(entering);
-            return self.login_refused(link, code::REFUSED_SESSION, actions);
+            return self.login_refused(now, link, code::REFUSED_SESSION, actions);
         }
         let data = mobileimsdk::login::encode_login_answer(
             code::OK,
@@ -199,10 +276,7 @@ impl Shard {
                     }
                 }
                 self.enter(now, link, identity, actions);
-                for frame in entering.held {
-                    let bytes = frame.data.as_ref().map_or(0, |d| d.len());
-                    self.frame(now, link, frame, bytes, actions);
-                }
+                self.replay(now, link, entering.held, actions);
             }
             _ => {
                 let kick = mobileimsdk::login::encode_kickout(code::KICK_DUPLICATE_LOGIN, None);
@@ -236,18 +310,22 @@ impl Shard {
             } else if issued_before && same_class && presented < current {
                 return Standing::Stale;
             } else {
-                refused |= self.config.second_login == SecondLogin::Refuse;
+                // A named device that comes back is itself; `default` may be any.
+                let is_itself = same_device && *old.device_name != *self.default_name;
+                refused |= self.config.second_login == SecondLogin::Refuse && !is_itself;
                 ends.push((*other, true));
             }
         }
-        let count = self.links_of(&new.user).len() - ends.len();
+        let stays = |l: &&LinkId| **l != link && ends.iter().all(|(end, _)| end != *l);
+        let mut staying = self.links_of(&new.user).iter().filter(stays);
+        let oldest = staying.next().copied();
         if refused {
             return Standing::Refused;
         }
-        if count >= crate::limits::SESSIONS_PER_USER_MAX
-            && let Some(oldest) = self.links_of(&new.user).iter().find(|l| **l != link)
+        if staying.count() + 1 >= crate::limits::SESSIONS_PER_USER_MAX
+            && let Some(oldest) = oldest
         {
-            ends.push((*oldest, true));
+            ends.push((oldest, true));
         }
         Standing::Enter(ends)
     }
@@ -257,7 +335,7 @@ impl Shard {
     fn enter(&mut self, now: Now, link: LinkId, identity: Identity, actions: &mut Vec<Action>) {
         self.leave(link, code::KICK_NONE, actions); // whoever it was before on this link
         let user = identity.user.clone();
-        let (device, device_name) = (identity.device, identity.device_name.clone());
+        let device_name = identity.device_name.clone();
         let Some(session) = self.session_mut(link) else {
             return;
         };
@@ -269,17 +347,38 @@ impl Shard {
         session.rhythm.restart(now.mono);
         self.users.entry(user.clone()).or_default().push(link);
         self.check_by(link, now.mono + crate::limits::IDLE_LEARNED_MS_MIN);
-        actions.push(Action::ReadBacklog {
-            link,
-            user: user.clone(),
-            device,
-        });
+        self.read_backlog(link, actions);
         actions.push(Action::Tell(Event::LoggedIn {
             user,
             device: device_name,
             link,
             transport,
         }));
+    }
+
+    /// Has the backlog read; once more after the reading under way, if there is one, because what
+    /// that one finds is out of date or another login's.
+    fn read_backlog(&mut self, link: LinkId, actions: &mut Vec<Action>) {
+        let count = self.recent.count;
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        let Some(identity) = session.identity.as_deref() else {
+            return;
+        };
+        if session.reading {
+            session.reread = true;
+            return;
+        }
+        session.reading = true;
+        session.read_mark = count;
+        // The store must know of them, or it shows them as behind.
+        actions.extend(flush_own(Some(identity), session.own.take()));
+        actions.push(Action::ReadBacklog {
+            link,
+            user: identity.user.clone(),
+            device: identity.device,
+        });
     }
 
     pub(super) fn backlog(
@@ -292,18 +391,40 @@ impl Shard {
         let Some(session) = self.session_mut(link) else {
             return;
         };
-        if session.phase != Phase::Loading {
+        session.reading = false;
+        if std::mem::take(&mut session.reread) {
+            return self.read_backlog(link, actions);
+        }
+        if session.phase == Phase::Anonymous {
             return; // of a login that this link has left behind
         }
         let Some(backlog) = backlog else {
             return self.close(link, CloseReason::Store, actions);
         };
-        session.phase = Phase::Live;
-        if let Some(flow) = &mut session.flow {
-            flow.begin(&backlog);
+        let mark = session.read_mark;
+        let known = std::mem::take(&mut session.groups);
+        let is_new = |group: &&Name| !known.contains(*group);
+        let mut joined = backlog.groups.iter().filter(is_new);
+        let missed = joined.any(|group| self.recent.since(mark, group));
+        if let Some(session) = self.session_mut(link) {
+            session.groups = known;
         }
-        for group in backlog.groups {
-            self.subscribe(link, group);
+        for group in &backlog.groups {
+            self.subscribe(link, group.clone());
+        }
+        if missed {
+            return self.read_backlog(link, actions);
+        }
+        let keep_until = self.decided + self.undecided.len() as u64;
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        session.keep_until = keep_until;
+        let flow = session.flow.get_or_insert_default();
+        if std::mem::replace(&mut session.phase, Phase::Live) == Phase::Loading {
+            flow.begin(&backlog);
+        } else {
+            flow.merge(&backlog);
         }
         self.pump(now, link, actions);
     }
@@ -319,18 +440,7 @@ impl Shard {
         session.phase = Phase::Anonymous;
         session.flow = None;
         let groups = std::mem::take(&mut session.groups);
-        if let Some((conversation, acked)) = session.own.take() {
-            let (sparse, unanswered) = (Vec::new(), Vec::new());
-            let device = identity.device;
-            let cursor = Cursor {
-                device,
-                conversation,
-                acked,
-                sparse,
-                unanswered,
-            };
-            actions.push(Action::Remember(cursor));
-        }
+        actions.extend(flush_own(Some(&identity), session.own.take()));
         if let Some(links) = self.users.get_mut(&identity.user) {
             links.retain(|l| *l != link);
             if links.is_empty() {
@@ -338,12 +448,7 @@ impl Shard {
             }
         }
         for group in groups {
-            if let Some(links) = self.groups.get_mut(&group) {
-                links.retain(|l| *l != link);
-                if links.is_empty() {
-                    self.groups.remove(&group);
-                }
-            }
+            self.unsubscribe(link, &group);
         }
         let user = identity.user;
         actions.push(Action::Tell(Event::LoggedOut {
@@ -412,17 +517,34 @@ impl Shard {
         }
     }
 
-    pub(super) fn membership(&mut self, group: &str, user: &str, member: bool) {
+    /// The store knew it first: what it stored for a new member before this came in is read.
+    pub(super) fn membership(
+        &mut self,
+        group: &str,
+        user: &str,
+        member: bool,
+        actions: &mut Vec<Action>,
+    ) {
         for link in self.links_of(user).to_vec() {
             if member {
                 self.subscribe(link, Name::from(group));
+                self.read_backlog(link, actions);
                 continue;
             }
             if let Some(session) = self.session_mut(link) {
                 session.groups.retain(|g| **g != *group);
+                // What is being read may still say that he is a member.
+                session.reread |= session.reading;
             }
-            if let Some(links) = self.groups.get_mut(group) {
-                links.retain(|l| *l != link);
+            self.unsubscribe(link, group);
+        }
+    }
+
+    fn unsubscribe(&mut self, link: LinkId, group: &str) {
+        if let Some(links) = self.groups.get_mut(group) {
+            links.retain(|l| *l != link);
+            if links.is_empty() {
+                self.groups.remove(group);
             }
         }
     }

@@ -7,16 +7,22 @@
 //!
 //! Knows nothing of sockets, disks or clocks. Driven by the server's `link` and by `sim`.
 
+mod asking;
 mod frames;
+mod inside;
 mod login;
 mod routing;
+#[cfg(test)]
+mod tests;
 mod watch;
 
+pub use asking::{Answer, AskBefore};
 pub use frames::answer_to_stranger;
+pub use inside::{SessionView, Submission};
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};
+use crate::custody::{Backlog, Cursor, Draft, Loaded, Record, Verdict, Want};
 use crate::deadline::Deadlines;
 use crate::ids::{DeviceId, LinkId, Name};
 use crate::limits;
@@ -50,6 +56,10 @@ pub struct Config {
     /// Messages of one conversation in flight on UDP. 1 keeps their order on a network that
     /// reorders; more is faster.
     pub udp_window: usize,
+    /// Which messages the application is asked about before they are taken.
+    pub ask_before: AskBefore,
+    /// Tell [`Event::Relayed`] as well, which comes once per message.
+    pub tell_relayed: bool,
 }
 
 impl Default for Config {
@@ -59,6 +69,8 @@ impl Default for Config {
             second_login: SecondLogin::Replace,
             frame_bytes_max: limits::FRAME_BYTES_MAX,
             udp_window: 1,
+            ask_before: AskBefore::default(),
+            tell_relayed: false,
         }
     }
 }
@@ -142,6 +154,34 @@ pub enum Input<'a> {
         /// Gained or lost.
         member: bool,
     },
+    /// The answer to [`Action::Ask`].
+    Answered {
+        /// On which link.
+        link: LinkId,
+        /// What becomes of the message.
+        answer: Answer,
+    },
+    /// A link inside this process logs in, vouched for by the application instead of verified. The
+    /// only way in for `0`. Answered like a LOGIN frame.
+    Enter {
+        /// On which link, of [`Transport::Local`].
+        link: LinkId,
+        /// As whom.
+        user: &'a str,
+        /// On which device.
+        device: &'a str,
+        /// Of which class.
+        class: &'a str,
+    },
+    /// A message to keep, from no session; answered with [`Action::Submitted`].
+    Submit {
+        /// The caller's number for it.
+        ticket: u64,
+        /// The message; its names are checked.
+        draft: Draft,
+    },
+    /// A message without `QoS`, from no session.
+    Pass(MessageRef),
     /// Time has passed: [`Shard::next_deadline`] is reached.
     Tick,
 }
@@ -234,6 +274,23 @@ pub enum Action {
         /// Which.
         link: LinkId,
     },
+    /// Ask the application before this message is taken; answer with [`Input::Answered`]. Until
+    /// then what the session sends after it waits. Only as [`Config::ask_before`] says.
+    Ask {
+        /// On whose behalf.
+        link: LinkId,
+        /// The message; without `QoS` its id may be empty.
+        draft: Box<Draft>,
+        /// Whether it would be kept.
+        qos: bool,
+    },
+    /// What became of an [`Input::Submit`].
+    Submitted {
+        /// The caller's number for it.
+        ticket: u64,
+        /// Its fate.
+        outcome: Submission,
+    },
     /// Something that the application may want to know.
     Tell(Event),
 }
@@ -292,6 +349,10 @@ pub enum Event {
     },
     /// A message is in custody, and no session of its receiver is online. Once per message.
     NotDeliverableNow(MessageRef),
+    /// A message was put on its way to at least one session of its receiver. Once per message (if
+    /// it is in custody: when it was taken); not for messages from or to `0`. Only with
+    /// [`Config::tell_relayed`].
+    Relayed(MessageRef),
     /// A device acknowledged a message from the server.
     Received {
         /// Which.
@@ -327,6 +388,36 @@ enum Undecided {
     Login {
         link: LinkId,
     },
+    /// From no session.
+    Submitted {
+        ticket: u64,
+    },
+}
+
+/// Which groups had messages lately. A session learns from its backlog which groups it belongs to;
+/// what was committed for one of them meanwhile did not raise it.
+#[derive(Debug, Default)]
+struct Recent {
+    /// Messages to groups so far.
+    count: u64,
+    /// The groups of the last ones.
+    groups: VecDeque<Name>,
+}
+
+impl Recent {
+    fn push(&mut self, group: &Name) {
+        self.count += 1;
+        if self.groups.len() >= limits::RECENT_GROUPS_MAX {
+            self.groups.pop_front();
+        }
+        self.groups.push_back(group.clone());
+    }
+
+    /// True if there may have been a message to `group` after the first `mark` ones.
+    fn since(&self, mark: u64, group: &Name) -> bool {
+        let count = usize::try_from(self.count - mark).unwrap_or(usize::MAX);
+        count > self.groups.len() || self.groups.iter().rev().take(count).any(|g| g == group)
+    }
 }
 
 /// The sessions of a set of users. See the module.
@@ -339,6 +430,10 @@ pub struct Shard {
     /// Sessions of the members of each group that are online.
     groups: HashMap<Name, Vec<LinkId>>,
     undecided: VecDeque<Undecided>,
+    /// Verdicts and failures so far.
+    decided: u64,
+    /// The last messages to groups, for sessions that were reading their backlog when they came.
+    recent: Recent,
     deadlines: Deadlines<LinkId>,
     /// The name `default`, shared by all sessions that declared nothing.
     default_name: Name,
@@ -363,6 +458,8 @@ impl Shard {
             users: HashMap::new(),
             groups: HashMap::new(),
             undecided: VecDeque::new(),
+            decided: 0,
+            recent: Recent::default(),
             deadlines: Deadlines::default(),
             default_name: Name::from("default"),
             scratch: Vec::new(),
@@ -446,7 +543,16 @@ impl Shard {
                 group,
                 user,
                 member,
-            } => self.membership(group, user, member),
+            } => self.membership(group, user, member, actions),
+            Input::Answered { link, answer } => self.answered(now, link, answer, actions),
+            Input::Enter {
+                link,
+                user,
+                device,
+                class,
+            } => self.enter_vouched(now, link, user, (device, class), actions),
+            Input::Submit { ticket, draft } => self.submit(ticket, draft, actions),
+            Input::Pass(message) => self.pass_on(None, &message, actions),
             Input::Tick => self.tick(now, actions),
         }
     }

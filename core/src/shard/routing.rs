@@ -1,7 +1,7 @@
 //! From a verdict to everybody who has to know: the emit half of "gather, decide, commit, emit".
 
 use super::frames::{control, measure};
-use super::{Action, CloseReason, Event, Shard, Undecided};
+use super::{Action, CloseReason, Event, Shard, Submission, Undecided};
 use crate::custody::{Cursor, Loaded, Refusal, Verdict, Want};
 use crate::delivery::Passing;
 use crate::ids::{self, Address, LinkId, Name};
@@ -17,12 +17,16 @@ impl Shard {
         let Some(undecided) = self.undecided.pop_front() else {
             return;
         };
+        self.decided += 1;
         match (undecided, verdict) {
             (Undecided::Login { link }, Verdict::Login(grant)) => {
                 self.login_granted(now, link, &grant, actions);
             }
             (Undecided::Login { link }, _) => {
-                self.login_refused(link, code::REFUSED_STORE, actions);
+                self.login_refused(now, link, code::REFUSED_STORE, actions);
+            }
+            (Undecided::Submitted { ticket }, verdict) => {
+                self.submitted(now, ticket, verdict, actions);
             }
             (Undecided::Message { link, id, from, to }, verdict) => {
                 self.decided(link, actions);
@@ -70,18 +74,21 @@ impl Shard {
         }
     }
 
-    pub(super) fn commit_failed(&mut self, _now: Now, reason: &str, actions: &mut Vec<Action>) {
+    pub(super) fn commit_failed(&mut self, now: Now, reason: &str, actions: &mut Vec<Action>) {
+        self.decided += 1;
         match self.undecided.pop_front() {
             Some(Undecided::Message { link, id, to, .. }) => {
                 self.decided(link, actions);
                 let text = format!("message {id} to {to} was not taken: {reason}");
-                if self.knows(link) {
-                    self.refuse_message(link, &id, code::REFUSED_STORE, &text, actions);
-                }
+                self.refuse_message(link, &id, code::REFUSED_STORE, &text, actions);
             }
             Some(Undecided::Login { link }) => {
-                self.login_refused(link, code::REFUSED_STORE, actions);
+                self.login_refused(now, link, code::REFUSED_STORE, actions);
             }
+            Some(Undecided::Submitted { ticket }) => actions.push(Action::Submitted {
+                ticket,
+                outcome: Submission::Failed(reason.to_owned()),
+            }),
             None => {}
         }
     }
@@ -96,7 +103,9 @@ impl Shard {
             && usize::from(session.undecided) * 2 < limits::UNDECIDED_PER_SESSION_MAX
         {
             session.saturated = false;
-            actions.push(Action::Resume { link });
+            if !session.asking.as_ref().is_some_and(|a| a.paused) {
+                actions.push(Action::Resume { link });
+            }
         }
     }
 
@@ -111,6 +120,9 @@ impl Shard {
         actions: &mut Vec<Action>,
     ) {
         let to = message.to.clone();
+        if to.starts_with('#') {
+            self.recent.push(&to);
+        }
         let mut reached = false;
         for link in self.receivers(&to) {
             let is_own = self.user_of(link).is_some_and(|u| *u == message.from);
@@ -122,6 +134,8 @@ impl Shard {
         }
         if !reached && message.from != to {
             actions.push(Action::Tell(Event::NotDeliverableNow(message.clone())));
+        } else if reached {
+            self.tell_relayed(message, actions);
         }
         if message.from == to {
             return;
@@ -154,6 +168,8 @@ impl Shard {
         };
         let rules = session.window(window);
         let is_live = session.phase == Phase::Live;
+        // The track that begins here knows of the session's own messages, too.
+        session.own.take_if(|(own, _)| *own == message.conversation);
         let flow = session.flow.get_or_insert_default();
         if flow.raise(message, is_live, &rules) {
             self.pass_next(now, link, message, actions);
@@ -241,12 +257,20 @@ impl Shard {
         loaded: Option<Loaded>,
         actions: &mut Vec<Action>,
     ) {
-        let window = self.config.udp_window;
+        let (window, decided) = (self.config.udp_window, self.decided);
         let mut scratch = std::mem::take(&mut self.scratch);
         let Some(session) = self.session_mut(link) else {
             return;
         };
         let rules = session.window(window);
+        let keeps = session.reading || decided < session.keep_until;
+        if session
+            .flow
+            .as_ref()
+            .is_none_or(|flow| !flow.expects(wants))
+        {
+            return; // of a login that this link has left behind
+        }
         let Some(mut flow) = session.flow.take() else {
             return;
         };
@@ -273,7 +297,9 @@ impl Shard {
             if let (Some(track), Some(device)) = (moved, device) {
                 actions.push(Action::Remember(track.cursor(device)));
             }
-            flow.forget_if_done(want.conversation);
+            if !keeps {
+                flow.forget_if_done(want.conversation);
+            }
         }
         session.flow = Some(flow);
         self.scratch = scratch;
@@ -328,9 +354,11 @@ impl Shard {
         message: &MessageRef,
         actions: &mut Vec<Action>,
     ) {
+        let decided = self.decided;
         let Some(session) = self.session_mut(link) else {
             return;
         };
+        let keeps = session.reading || decided < session.keep_until;
         let Some(device) = session.identity.as_ref().map(|i| i.device) else {
             return;
         };
@@ -339,7 +367,9 @@ impl Shard {
         };
         if let Some(track) = flow.track(message.conversation) {
             actions.push(Action::Remember(track.cursor(device)));
-            flow.forget_if_done(message.conversation);
+            if !keeps {
+                flow.forget_if_done(message.conversation);
+            }
         }
     }
 
@@ -360,6 +390,14 @@ impl Shard {
             .flow
             .as_ref()
             .is_some_and(|f| f.track(message.conversation).is_some());
+        if session.phase != Phase::Live {
+            // Where the device stands is not known yet: the backlog that is being read shows it,
+            // or what raised the head already has it loaded.
+            if let (true, Some(flow)) = (has_track, &mut session.flow) {
+                flow.rise(message);
+            }
+            return;
+        }
         if has_track {
             let moved = session.flow.as_mut().is_some_and(|f| f.settle_own(message));
             if moved {
@@ -367,8 +405,11 @@ impl Shard {
             }
             return;
         }
-        if session.phase != Phase::Live {
-            return; // the backlog that is being read will show it
+        if session.reading {
+            // What is being read may be older than this: it must not look new in it.
+            let flow = session.flow.get_or_insert_default();
+            flow.pass_own(message);
+            return self.remember(link, message, actions);
         }
         match &mut session.own {
             Some((conversation, acked)) if *conversation == message.conversation => {
@@ -382,21 +423,30 @@ impl Shard {
         }
     }
 
-    /// Messages without QoS.
+    /// Between clients: what concerns the server is told otherwise.
+    fn tell_relayed(&self, message: &MessageRef, actions: &mut Vec<Action>) {
+        let server = [&*message.from, &*message.to].contains(&ids::SERVER);
+        if self.config.tell_relayed && !server {
+            actions.push(Action::Tell(Event::Relayed(message.clone())));
+        }
+    }
+
+    /// Messages without QoS. `origin` is the link that sent it, if one did.
     pub(super) fn pass_on(
         &mut self,
-        origin: LinkId,
+        origin: Option<LinkId>,
         message: &MessageRef,
         actions: &mut Vec<Action>,
     ) {
         let is_group = matches!(Address::parse(&message.to), Ok(Address::Group(_)));
         let links = self.receivers(&message.to);
-        if is_group && !links.contains(&origin) {
+        if is_group && origin.is_some_and(|origin| !links.contains(&origin)) {
             return; // not a member
         }
+        let mut reached = false;
         let mut scratch = std::mem::take(&mut self.scratch);
         for link in links {
-            if is_group && link == origin {
+            if is_group && Some(link) == origin {
                 continue;
             }
             let Some(session) = self.session(link) else {
@@ -407,6 +457,7 @@ impl Shard {
             }
             let extended = session.identity.as_ref().is_some_and(|i| i.extended);
             let message = message.clone();
+            reached = true;
             actions.push(Action::Deliver {
                 link,
                 message,
@@ -415,6 +466,11 @@ impl Shard {
             });
         }
         self.scratch = scratch;
+        if reached {
+            self.tell_relayed(message, actions);
+        } else if self.config.tell_relayed {
+            actions.push(Action::Tell(Event::NotDeliverableNow(message.clone())));
+        }
     }
 
     /// Tells a UDP session, once, that something waits that it cannot take.

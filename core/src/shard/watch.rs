@@ -5,7 +5,7 @@ use super::{Action, CloseReason, Event, Shard};
 use crate::delivery::Overdue;
 use crate::ids::LinkId;
 use crate::limits;
-use crate::session::Phase;
+use crate::session::{Phase, Transport};
 use crate::time::{Now, Time};
 
 impl Shard {
@@ -29,6 +29,7 @@ impl Shard {
     /// Looks at one session: its silence, its resends, what it can forget.
     fn check(&mut self, now: Now, link: LinkId, actions: &mut Vec<Action>) {
         let sense = self.config.sense;
+        let decided = self.decided;
         let Some(session) = self.session_mut(link) else {
             return;
         };
@@ -36,11 +37,18 @@ impl Shard {
             return; // an entry from before an earlier look
         }
         session.check_at = Time(u64::MAX);
+        if session.asking.is_some() {
+            session.rhythm.heard(now.mono); // it is we who keep it waiting
+        }
         let heard = session.rhythm.last_heard();
         if session.phase == Phase::Anonymous {
             return self.close(link, CloseReason::LoginTimeout, actions);
         }
-        let idle_at = session.rhythm.idle_at(sense, session.transport);
+        let idle_at = match session.transport {
+            // No network is between us that could lose it silently.
+            Transport::Local => now.mono + limits::IDLE_UNKNOWN_MS,
+            transport => session.rhythm.idle_at(sense, transport),
+        };
         if idle_at <= now.mono {
             return self.close(link, CloseReason::Idle, actions);
         }
@@ -48,7 +56,10 @@ impl Shard {
         let own = session.own.take();
         actions.extend(flush_own(session.identity.as_deref(), own));
         let mut overdue = Vec::new();
-        if let Some(flow) = &mut session.flow {
+        // Its driver hands messages over until they are taken, in order: nothing is sent again,
+        // given up or set aside from here.
+        let is_listener = session.is_listener();
+        if let Some(flow) = session.flow.as_mut().filter(|_| !is_listener) {
             if let Some(since) = flow.in_flight_since() {
                 let silent_at = heard.max(since) + limits::SILENCE_IN_FLIGHT_MS_MAX;
                 if silent_at <= now.mono {
@@ -57,7 +68,10 @@ impl Shard {
                 next = next.min(silent_at);
             }
             overdue = flow.overdue(now.mono);
-            if flow.is_idle() {
+            if !session.reading && decided >= session.keep_until {
+                flow.forget_done();
+            }
+            if flow.fade() && flow.is_idle() {
                 session.flow = None;
             } else if let Some(due) = flow.next_due() {
                 next = next.min(due);

@@ -68,17 +68,19 @@ pub const REFUSED_FRAME: i32 = 317;
 pub const REFUSED_SESSION: i32 = 318;
 /// Code, ours, a notice and not an error: a message waits that is too large for this transport.
 pub const NOTICE_WAITING: i32 = 319;
+/// Code, ours: the application did not answer in time or failed; try again later.
+pub const REFUSED_LISTENER: i32 = 320;
 
 /// Code of a login answer, ours: the token or password is not right for this user.
-pub const REFUSED_TOKEN: i32 = 320;
+pub const REFUSED_TOKEN: i32 = 321;
 /// Code of a login answer, ours: the token was right once or will be: it has expired, or is not
 /// valid yet. A client gets itself a new one.
-pub const REFUSED_EXPIRED: i32 = 321;
+pub const REFUSED_EXPIRED: i32 = 322;
 /// Code of a login answer, ours: logins cannot be verified now (too many at once, or whoever
 /// verifies them does not answer). A client tries again.
-pub const REFUSED_BUSY: i32 = 322;
+pub const REFUSED_BUSY: i32 = 323;
 /// Code of a login answer, ours: this user or this address is blocked.
-pub const REFUSED_BLOCKED: i32 = 323;
+pub const REFUSED_BLOCKED: i32 = 324;
 
 /// Reason that a listener is told for a session that ended without a kick.
 pub const KICK_NONE: i32 = -1;

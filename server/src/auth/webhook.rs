@@ -172,7 +172,7 @@ impl Webhook {
             code => {
                 tracing::warn!(
                     code,
-                    "the login webhook answers with a code below 1025; clients are told 320"
+                    "the login webhook answers with a code below 1025; clients are told 321"
                 );
                 code::REFUSED_TOKEN
             }

@@ -10,8 +10,8 @@ use tidings_core::shard::SecondLogin;
 
 use super::door_keys;
 use super::{
-    Auth, ConfigError, Delivery, Limits, Listen, Log, LogFormat, Origin, SessionSettings, Settings,
-    Tls,
+    Auth, ConfigError, Delivery, HookSettings, Limits, Listen, Log, LogFormat, Origin,
+    SessionSettings, Settings, Tls,
 };
 use crate::store::Durability;
 
@@ -45,8 +45,9 @@ pub(super) struct Key {
 const ADDRESS: &str =
     "an address with a port, as \"127.0.0.1:8901\" (port 0: any free one), or \"off\"";
 
-/// Followed by those of `door_keys`, in the order of `config/default.toml`: what has no section comes first, because TOML wants that.
-static KEYS: [Key; 16] = [
+/// Followed by those of `door_keys`, in the order of `config/default.toml`: what has no section
+/// comes first, because TOML wants that.
+static KEYS: [Key; 17] = [
     Key {
         path: "data",
         kind: Kind::Text,
@@ -195,6 +196,17 @@ static KEYS: [Key; 16] = [
             };
             set(&mut s.session.second_login, policy)
         },
+    },
+    Key {
+        path: "hooks.timeout_ms",
+        kind: Kind::Number,
+        default: "5000",
+        allowed: "milliseconds, 10 to 20000",
+        doc: "How long one call of an embedding application's listener may take. A login or message \
+              that it was asked about is refused then, with code 320; a message to `0` is handed \
+              over again.",
+        option: None,
+        set: |s, v| set(&mut s.hooks.timeout_ms, number(v, 10, 20_000)),
     },
     Key {
         path: "log.level",
@@ -399,6 +411,7 @@ pub(super) fn defaults() -> Settings {
         limits: Limits {
             connections_per_address: 0,
         },
+        hooks: HookSettings { timeout_ms: 0 },
         groups: BTreeMap::new(),
         shutdown_ms: 0,
         log: Log {
@@ -415,7 +428,7 @@ pub(super) fn defaults() -> Settings {
 }
 
 /// What stands above each section of the file.
-const SECTIONS: [(&str, &str); 10] = [
+const SECTIONS: [(&str, &str); 11] = [
     ("listen", "Where clients connect."),
     ("delivery", "How messages are kept and sent."),
     (
@@ -433,6 +446,7 @@ const SECTIONS: [(&str, &str); 10] = [
         "limits",
         "What one address may take. This machine itself is spared.",
     ),
+    ("hooks", "Applications that embed the server."),
     ("log", "What is logged to standard error."),
     ("groups", ""),
 ];

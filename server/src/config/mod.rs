@@ -45,6 +45,8 @@ pub struct Settings {
     pub tls: Tls,
     /// What one address may take.
     pub limits: Limits,
+    /// How long an embedding application's listener may take.
+    pub hooks: HookSettings,
     /// Fixed groups, by name without the `#`; made to have exactly these members at start.
     pub groups: BTreeMap<String, Vec<String>>,
     /// How long a graceful stop may take.
@@ -126,6 +128,13 @@ impl Default for Tls {
 pub struct Limits {
     /// Connections at a time; 0 is no limit. This machine itself is spared.
     pub connections_per_address: u32,
+}
+
+/// How long an embedding application's listener may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HookSettings {
+    /// For one call. A question that is not answered by then is answered with a refusal.
+    pub timeout_ms: u64,
 }
 
 /// What is logged to standard error, and how.

@@ -7,11 +7,14 @@
 
 mod datagram;
 mod encode;
+mod local;
 mod socket;
 mod stream;
 
 pub(crate) use datagram::Datagrams;
 pub(crate) use encode::Encoder;
+pub use local::LocalEvent;
+pub(crate) use local::{Custody, LocalEnd, LocalRef};
 pub(crate) use socket::Socket;
 pub(crate) use stream::{Framing, Next, StreamLink};
 
@@ -25,4 +28,17 @@ pub(crate) enum LinkEnd {
     Stream(Arc<StreamLink>),
     /// An address behind the UDP socket.
     Datagram(Arc<Datagrams>, SocketAddr),
+    /// A reader inside this process.
+    Local(LocalRef),
+}
+
+impl LinkEnd {
+    /// Where the other side is; `None` inside this process.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            LinkEnd::Stream(link) => link.peer(),
+            LinkEnd::Datagram(_, address) => Some(*address),
+            LinkEnd::Local(_) => None,
+        }
+    }
 }

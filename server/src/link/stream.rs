@@ -1,7 +1,7 @@
 //! One TCP or WebSocket connection.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -69,9 +69,8 @@ impl Outbox {
 #[derive(Debug)]
 pub(crate) struct StreamLink {
     socket: Socket,
+    peer: Option<SocketAddr>,
     framing: Framing,
-    /// Where it comes from.
-    peer: Option<IpAddr>,
     /// For the rare task; flushing happens on threads that are not the runtime's.
     runtime: Handle,
     outbox: Mutex<Outbox>,
@@ -84,7 +83,7 @@ impl StreamLink {
     pub(crate) fn new(socket: Socket, framing: Framing) -> Arc<StreamLink> {
         let outbox = Mutex::new(Outbox::default());
         let runtime = Handle::current();
-        let peer = socket.stream().peer_addr().ok().map(|peer| peer.ip());
+        let peer = socket.stream().peer_addr().ok();
         Arc::new(StreamLink {
             socket,
             framing,
@@ -95,8 +94,8 @@ impl StreamLink {
         })
     }
 
-    /// Where it comes from; unknown if it was gone before we looked.
-    pub(crate) fn peer(&self) -> Option<IpAddr> {
+    /// The other side's address.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.peer
     }
 

@@ -6,6 +6,7 @@
 //! `commit` and `load`; calls `link`, `store` and `hooks`.
 
 mod commit;
+mod inside;
 mod load;
 mod perform;
 
@@ -15,18 +16,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use tidings_core::custody::{Cursor, Record};
+use tidings_core::custody::{Cursor, Draft, Record};
 use tidings_core::ids::LinkId;
 use tidings_core::session::Transport;
-use tidings_core::shard::{Action, CloseReason, Config, Event, Input, Shard};
+use tidings_core::shard::{Action, CloseReason, Config, Input, Shard, Submission};
 use tidings_core::wire::mobileimsdk::Frame;
+use tokio::sync::oneshot;
 
 use crate::auth::Door;
 use crate::clock::Clock;
-use crate::link::{Datagrams, Encoder, LinkEnd, StreamLink};
+use crate::hooks::{Hooks, Told};
+use crate::link::{Datagrams, Encoder, LinkEnd, LocalRef, StreamLink};
 use crate::store::Store;
 
 pub(crate) use commit::Committer;
+pub use inside::OnlineSession;
 pub(crate) use load::Loader;
 
 /// Links to flush that the committer serves itself; more are shared out among the I/O workers.
@@ -48,6 +52,8 @@ pub(crate) enum Arrival<'a> {
 struct LinkEntry {
     link: LinkId,
     end: LinkEnd,
+    /// Of the login, milliseconds since 1970 UTC.
+    since_ms: i64,
 }
 
 /// Everything under the one lock.
@@ -59,6 +65,9 @@ struct Guarded {
     addresses: HashMap<SocketAddr, LinkId>,
     encoder: Encoder,
     actions: Vec<Action>,
+    /// Who waits for the fate of a message that no session sent, by ticket.
+    submissions: HashMap<u64, oneshot::Sender<Submission>>,
+    next_ticket: u64,
 }
 
 /// What is left to do when the lock is released.
@@ -69,7 +78,10 @@ struct Todo {
     remember: Vec<Cursor>,
     load: Vec<load::Job>,
     verify: Vec<(LinkId, crate::auth::Answer)>,
-    tell: Vec<Event>,
+    tell: Vec<Told>,
+    ask: Vec<(LinkId, Box<Draft>, bool)>,
+    local: Vec<LocalRef>,
+    submitted: Vec<(oneshot::Sender<Submission>, Submission)>,
     wake_committer: bool,
 }
 
@@ -79,6 +91,10 @@ pub(crate) struct Router {
     me: Weak<Router>,
     guarded: Mutex<Guarded>,
     door: Door,
+    hooks: Option<Arc<Hooks>>,
+    /// One change of groups at a time, so that the sessions learn of them in the store's order.
+    groups: tokio::sync::Mutex<()>,
+    frame_bytes_max: usize,
     store: Arc<dyn Store>,
     immediate: bool,
     committer: Committer,
@@ -103,16 +119,22 @@ impl Router {
         server_timestamp: bool,
         door: Door,
         store: Arc<dyn Store>,
+        hooks: Option<Arc<Hooks>>,
     ) -> std::io::Result<Arc<Router>> {
         let router = Arc::new_cyclic(|me| Router {
             me: me.clone(),
             door,
+            hooks,
+            groups: tokio::sync::Mutex::new(()),
+            frame_bytes_max: config.frame_bytes_max,
             guarded: Mutex::new(Guarded {
                 shard: Shard::new(config),
                 links: Vec::new(),
                 addresses: HashMap::new(),
                 encoder: Encoder::new(server_timestamp),
                 actions: Vec::new(),
+                submissions: HashMap::new(),
+                next_ticket: 0,
             }),
             immediate: store.is_immediate(),
             store,
@@ -212,6 +234,7 @@ impl Router {
             actions = self.perform_some(now, &mut guarded, actions, &mut todo);
         }
         guarded.actions = actions;
+        self.publish(&todo);
         drop(guarded);
         self.finish(todo);
     }
@@ -275,6 +298,7 @@ impl Router {
         while !self.committer.is_idle() && tokio::time::Instant::now() < until {
             tokio::time::sleep(pause).await;
         }
+        self.close_locals();
         let links = self.streams();
         for link in &links {
             link.close(1001, "the server stops");
@@ -295,7 +319,7 @@ impl Router {
         let ends = guarded.links.iter().flatten().map(|entry| &entry.end);
         ends.filter_map(|end| match end {
             LinkEnd::Stream(link) => Some(link.clone()),
-            LinkEnd::Datagram(..) => None,
+            LinkEnd::Datagram(..) | LinkEnd::Local(_) => None,
         })
         .collect()
     }
@@ -322,7 +346,11 @@ impl Guarded {
         if self.links.len() <= at {
             self.links.resize_with(at + 1, || None);
         }
-        self.links[at] = Some(LinkEntry { link, end });
+        self.links[at] = Some(LinkEntry {
+            link,
+            end,
+            since_ms: 0,
+        });
     }
 
     fn unregister(&mut self, link: LinkId) {

@@ -9,7 +9,7 @@ use tidings_core::time::Now;
 
 use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, load};
 use crate::auth::{Credentials, Decision};
-use crate::link::{LinkEnd, StreamLink};
+use crate::link::{Custody, LinkEnd, StreamLink};
 
 impl Router {
     /// Carries out `actions` under the lock, together with everything that follows from them at
@@ -22,6 +22,7 @@ impl Router {
         todo: &mut Todo,
     ) {
         guarded.actions = self.perform_some(now, guarded, actions, todo);
+        self.publish(todo);
     }
 
     /// The same; returns the emptied list.
@@ -44,12 +45,16 @@ impl Router {
                         user,
                         token,
                         extra,
-                    } => match self.door.verify(Credentials {
-                        user,
-                        token,
-                        extra,
-                        address: guarded.address(link),
-                    }) {
+                    } => match self.verify(
+                        guarded,
+                        link,
+                        Credentials {
+                            user,
+                            token,
+                            extra,
+                            address: guarded.end(link).and_then(LinkEnd::address).map(|a| a.ip()),
+                        },
+                    ) {
                         Decision::Now(code) => {
                             let input = Input::Verified { link, code };
                             guarded.shard.on(now, input, &mut follow);
@@ -85,7 +90,12 @@ impl Router {
                         todo.load.push(load::Job::Backlog { link, user, device });
                     }
                     Action::Remember(cursor) => todo.remember.push(cursor),
-                    Action::Tell(event) => todo.tell.push(event),
+                    Action::Tell(event) => self.told(now, guarded, event, todo),
+                    Action::Ask { link, draft, qos } => todo.ask.push((link, draft, qos)),
+                    Action::Submitted { ticket, outcome } => {
+                        let waiting = guarded.submissions.remove(&ticket);
+                        todo.submitted.extend(waiting.map(|w| (w, outcome)));
+                    }
                     other => guarded.emit(now, other, todo),
                 }
             }
@@ -164,9 +174,10 @@ impl Router {
         for job in todo.load.drain(..) {
             self.loader.push(job);
         }
+        self.finish_inside(&mut todo);
         self.flush(todo.flush);
-        for event in todo.tell {
-            tell(&event);
+        for told in todo.tell {
+            tell(&told.event);
         }
     }
 
@@ -200,6 +211,10 @@ impl Guarded {
                 let Some(end) = self.end(link).cloned() else {
                     return;
                 };
+                if let LinkEnd::Local(local) = end {
+                    local.control(&frame);
+                    return todo.local.push(local);
+                }
                 put(&end, self.encoder.control(&frame, now.wall_ms), todo);
             }
             Action::Acknowledge {
@@ -214,6 +229,10 @@ impl Guarded {
                 let Some(end) = self.end(link).cloned() else {
                     return;
                 };
+                if let LinkEnd::Local(local) = end {
+                    local.taken(&id, Custody { seq, time_ms });
+                    return todo.local.push(local);
+                }
                 let at = (seq, time_ms);
                 put(
                     &end,
@@ -236,26 +255,27 @@ impl Guarded {
                         return;
                     }
                 }
+                if let LinkEnd::Local(local) = end {
+                    local.message(&message, again);
+                    return todo.local.push(local);
+                }
                 put(&end, self.encoder.message(&message, extended), todo);
             }
             Action::Close { link, reason } => self.close(link, reason, todo),
-            Action::Pause { link } => self.pause(link, true),
-            Action::Resume { link } => self.pause(link, false),
+            Action::Pause { link } => self.pause(link, true, todo),
+            Action::Resume { link } => self.pause(link, false, todo),
             _ => {}
         }
     }
 
-    /// Where a link comes from.
-    fn address(&self, link: LinkId) -> Option<std::net::IpAddr> {
-        match self.end(link)? {
-            LinkEnd::Stream(stream) => stream.peer(),
-            LinkEnd::Datagram(_, address) => Some(address.ip()),
-        }
-    }
-
-    fn pause(&self, link: LinkId, paused: bool) {
-        if let Some(LinkEnd::Stream(stream)) = self.end(link) {
-            stream.pause(paused);
+    fn pause(&self, link: LinkId, paused: bool, todo: &mut Todo) {
+        match self.end(link) {
+            Some(LinkEnd::Stream(stream)) => stream.pause(paused),
+            Some(LinkEnd::Local(local)) => {
+                local.pause(paused);
+                todo.local.push(local.clone());
+            }
+            _ => {}
         }
     }
 
@@ -264,6 +284,12 @@ impl Guarded {
             return;
         };
         self.unregister(link);
+        // The session's end stands right before it: now its reason is known.
+        for told in todo.tell.iter_mut().rev().take(1) {
+            if matches!(&told.event, Event::LoggedOut { link: l, .. } if *l == link) {
+                told.closed = Some(reason);
+            }
+        }
         match end {
             LinkEnd::Stream(stream) => {
                 tracing::debug!(link = link.0, ?reason, "link closed");
@@ -273,6 +299,10 @@ impl Guarded {
             }
             LinkEnd::Datagram(_, address) => {
                 self.addresses.remove(&address);
+            }
+            LinkEnd::Local(local) => {
+                local.close(Some(reason));
+                todo.local.push(local);
             }
         }
     }
@@ -290,6 +320,7 @@ fn put(end: &LinkEnd, frame: &[u8], todo: &mut Todo) {
             socket.push(*address, frame);
             todo.datagrams.get_or_insert_with(|| socket.clone());
         }
+        LinkEnd::Local(_) => {} // takes no bytes
     }
 }
 
@@ -313,6 +344,9 @@ fn tell(event: &Event) {
         }
         Event::NotDeliverableNow(message) => {
             tracing::trace!(id = %message.id, to = %message.to, "receiver is not online");
+        }
+        Event::Relayed(message) => {
+            tracing::trace!(id = %message.id, to = %message.to, "relayed");
         }
         Event::Received { message, user } => {
             tracing::trace!(id = %message.id, %user, "received");

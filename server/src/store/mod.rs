@@ -1,5 +1,6 @@
 //! Where messages are kept. One trait in words of the domain; `memory` and `sqlite` behind it; one
-//! contract suite (`contract`) that every implementation passes.
+//! contract suite (`contract`) that every implementation passes. `plan`, `tail`, `chain`, `people`,
+//! `cursors` and `merge` are what both share.
 //!
 //! Does not decide who gets what: that is `core`. Called by the committer (`commit`), the loader
 //! (`backlog`, `load`) and the public handle (`history`, groups). Never calls anybody.

@@ -104,12 +104,6 @@ impl Raw {
         }
     }
 
-    /// Reads everything up to the end of the stream.
-    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
-        while matches!(self.fill(PATIENCE), Ok(true)) {}
-        std::mem::take(&mut self.buffer)
-    }
-
     /// Sends one frame.
     pub(crate) fn send(&mut self, json: &str) {
         self.try_send(json).unwrap();
@@ -237,13 +231,6 @@ impl Raw {
         let answer = self.frame();
         assert!(answer.contains(r#"\"code\":0,"#), "{answer}");
         answer
-    }
-
-    /// Says good-bye to a stream's sending half.
-    pub(crate) fn finish_sending(&mut self) {
-        if let Socket::Stream(stream) = &self.socket {
-            let _ = stream.shutdown(std::net::Shutdown::Write);
-        }
     }
 }
 

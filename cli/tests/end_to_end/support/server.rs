@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use super::PATIENCE;
 
 /// Where a server listens, as its ready line says.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Addresses {
     pub(crate) tcp: Option<SocketAddr>,
     pub(crate) udp: Option<SocketAddr>,

@@ -3,7 +3,8 @@
 //!
 //! `files` the directory · `log` rows and readers · `writer` the commit · `index` and `keys` what
 //! follows · `read` backlog, load, history · `retain` removal · `keeper` the two threads.
-//! Called through [`Store`] only.
+//! Not here: the decision about a batch (`plan`), the memory (`tail`) and the arithmetic of the
+//! pointers (`chain`), which the stores share. Called through [`Store`] only.
 
 mod dirty;
 mod files;

@@ -1,0 +1,150 @@
+//! What comes from inside this process: logins that the application vouches for, and messages that
+//! no session sent. Routed and committed like everything else.
+
+use super::{Action, Shard, Undecided};
+use crate::custody::{Draft, Record, Verdict};
+use crate::ids::{Address, LinkId, Name, SERVER};
+use crate::session::{Entering, Transport};
+use crate::time::Now;
+use crate::wire::code;
+use crate::wire::mobileimsdk::login::{Declared, Login};
+
+/// What became of a message from no session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submission {
+    /// The store's word.
+    Decided(Verdict),
+    /// It would leave as a longer frame than receivers take.
+    TooLarge {
+        /// So long.
+        bytes: usize,
+        /// So long may it be.
+        max: usize,
+    },
+    /// Nobody has this address.
+    NoSuchAddress,
+    /// It could not be stored; the same message may be submitted again.
+    Failed(String),
+}
+
+impl Shard {
+    /// As a LOGIN frame whose credentials are right.
+    pub(super) fn enter_vouched(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        user: &str,
+        (device, class): (&str, &str),
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        if session.transport != Transport::Local {
+            return;
+        }
+        session.entering = Some(Box::new(Entering {
+            login: Login {
+                user: Some(user.to_owned()),
+                tidings: Some(Declared {
+                    device: device.to_owned(),
+                    class: class.to_owned(),
+                    caps: Vec::new(),
+                }),
+                ..Login::default()
+            },
+            held: Vec::new(),
+            question_bytes: usize::MAX,
+        }));
+        self.verified(now, link, code::OK, actions);
+    }
+
+    pub(super) fn submit(&mut self, ticket: u64, draft: Draft, actions: &mut Vec<Action>) {
+        let d = &draft;
+        let refused = match Address::parse(&d.to) {
+            Ok(Address::Team(_)) | Err(_) => Some(Submission::NoSuchAddress),
+            Ok(Address::Server) if *d.from == *SERVER => Some(Submission::NoSuchAddress),
+            Ok(_) => match self.fits(&d.from, &d.to, &d.id, d.typeu, &d.body) {
+                Ok(()) => None,
+                Err(bytes) => Some(Submission::TooLarge {
+                    bytes,
+                    max: self.config.frame_bytes_max,
+                }),
+            },
+        };
+        if let Some(outcome) = refused {
+            return actions.push(Action::Submitted { ticket, outcome });
+        }
+        self.undecided.push_back(Undecided::Submitted { ticket });
+        actions.push(Action::Commit(Record::Message(draft)));
+    }
+
+    pub(super) fn submitted(
+        &mut self,
+        now: Now,
+        ticket: u64,
+        verdict: Verdict,
+        actions: &mut Vec<Action>,
+    ) {
+        let message = match &verdict {
+            Verdict::New(message) => Some(message.clone()),
+            _ => None,
+        };
+        let outcome = Submission::Decided(verdict);
+        actions.push(Action::Submitted { ticket, outcome });
+        if let Some(message) = message {
+            self.route(now, None, &message, actions);
+        }
+    }
+
+    /// The sessions that are logged in.
+    pub fn sessions(&self) -> impl Iterator<Item = SessionView<'_>> {
+        let slots = self.slots.iter().zip(0u64..);
+        slots.filter_map(|(slot, at)| {
+            let session = slot.session.as_deref()?;
+            let identity = session.identity.as_deref()?;
+            Some(SessionView {
+                link: LinkId(u64::from(slot.generation) << 32 | at),
+                user: &identity.user,
+                device: &identity.device_name,
+                class: &identity.class,
+                transport: session.transport,
+            })
+        })
+    }
+
+    /// One session, if it is logged in.
+    #[must_use]
+    pub fn session_of(&self, link: LinkId) -> Option<SessionView<'_>> {
+        let session = self.session(link)?;
+        let identity = session.identity.as_deref()?;
+        Some(SessionView {
+            link,
+            user: &identity.user,
+            device: &identity.device_name,
+            class: &identity.class,
+            transport: session.transport,
+        })
+    }
+
+    /// How a link is connected.
+    #[must_use]
+    pub fn transport_of(&self, link: LinkId) -> Option<Transport> {
+        Some(self.session(link)?.transport)
+    }
+}
+
+/// A session, for a list of who is online.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionView<'a> {
+    /// Its link.
+    pub link: LinkId,
+    /// Who.
+    pub user: &'a Name,
+    /// On which device.
+    pub device: &'a Name,
+    /// Of which class.
+    pub class: &'a Name,
+    /// How connected.
+    pub transport: Transport,
+}

@@ -1,0 +1,277 @@
+//! The router's side of what lives in this process: hooks, local links, the public handle.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tidings_core::custody::Draft;
+use tidings_core::ids::{LinkId, Name};
+use tidings_core::message::MessageRef;
+use tidings_core::session::Transport;
+use tidings_core::shard::{Event, Input, Submission};
+use tidings_core::time::Now;
+use tidings_core::wire::code;
+use tokio::sync::oneshot;
+
+use super::{Guarded, Router, Todo, slot};
+use crate::auth::{Credentials, Decision};
+use crate::hooks::{LoginRequest, SessionInfo, Told};
+use crate::link::{LinkEnd, LocalEnd, LocalRef};
+use crate::store::StoreError;
+
+/// One session, for a list of who is online.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OnlineSession {
+    /// Who.
+    pub user: Name,
+    /// On which installation.
+    pub device: Name,
+    /// Of which class.
+    pub class: Name,
+    /// How connected.
+    pub transport: Transport,
+    /// From where; `None` inside this process.
+    pub address: Option<SocketAddr>,
+    /// When he logged in, milliseconds since 1970 UTC.
+    pub since_ms: i64,
+}
+
+impl Router {
+    /// The door first, then the listener.
+    pub(super) fn verify(
+        &self,
+        guarded: &Guarded,
+        link: LinkId,
+        credentials: Credentials,
+    ) -> Decision {
+        let Some(hooks) = &self.hooks else {
+            return self.door.verify(credentials);
+        };
+        let request = LoginRequest {
+            user: credentials.user.clone(),
+            token: credentials.token.expose().to_owned(),
+            extra: credentials.extra.clone(),
+            transport: guarded.shard.transport_of(link).unwrap_or(Transport::Local),
+            address: guarded.end(link).and_then(LinkEnd::address),
+        };
+        let decision = self.door.verify(credentials);
+        let hooks = hooks.clone();
+        Decision::Later(Box::pin(async move {
+            let at_the_door = match decision {
+                Decision::Now(code) => code,
+                Decision::Later(answer) => answer.await,
+            };
+            match at_the_door {
+                code::OK => hooks.verify(request).await,
+                refused => refused,
+            }
+        }))
+    }
+
+    /// Something happened: remembered until the lock is about to be released.
+    pub(super) fn told(&self, now: Now, guarded: &mut Guarded, event: Event, todo: &mut Todo) {
+        let mut session = None;
+        if let Event::LoggedIn {
+            user,
+            device,
+            link,
+            transport,
+        } = &event
+        {
+            if let Some(Some(entry)) = guarded.links.get_mut(slot(*link)) {
+                entry.since_ms = now.wall_ms;
+            }
+            if self.hooks.is_some() {
+                let view = guarded.shard.session_of(*link);
+                session = Some(Arc::new(SessionInfo {
+                    link: *link,
+                    user: user.clone(),
+                    device: device.clone(),
+                    // It may be gone already, if its logout came with its login.
+                    class: view.map_or_else(|| device.clone(), |v| v.class.clone()),
+                    transport: *transport,
+                    address: guarded.end(*link).and_then(LinkEnd::address),
+                    since_ms: now.wall_ms,
+                }));
+            }
+        }
+        todo.tell.push(Told {
+            event,
+            closed: None,
+            session,
+        });
+    }
+
+    /// Queues what happened for the listener; under the lock, so that order is that of the events.
+    pub(super) fn publish(&self, todo: &Todo) {
+        if let Some(hooks) = &self.hooks
+            && !todo.tell.is_empty()
+        {
+            hooks.tell(&todo.tell);
+        }
+    }
+
+    /// The part of `finish` that concerns this process.
+    pub(super) fn finish_inside(&self, todo: &mut Todo) {
+        for local in todo.local.drain(..) {
+            local.wake();
+        }
+        for (waiting, outcome) in todo.submitted.drain(..) {
+            let _ = waiting.send(outcome); // whoever asked may have gone
+        }
+        let Some(hooks) = &self.hooks else {
+            return;
+        };
+        if !todo.tell.is_empty() {
+            hooks.wake();
+        }
+        for (link, draft, qos) in todo.ask.drain(..) {
+            let (hooks, me) = (hooks.clone(), self.me.clone());
+            self.runtime.spawn(async move {
+                let answer = hooks.before(link, *draft, qos).await;
+                if let Some(router) = me.upgrade() {
+                    router.feed(Input::Answered { link, answer });
+                }
+            });
+        }
+    }
+
+    /// A link inside this process; `None` once the server stops.
+    pub(crate) fn open_local(&self) -> Option<(LinkId, LocalRef)> {
+        let now = self.clock.now();
+        let mut guarded = self.guarded.lock();
+        if self.is_stopping() {
+            return None;
+        }
+        let end = Arc::new(LocalEnd::default());
+        let link = guarded.shard.open(now, Transport::Local);
+        guarded.register(link, LinkEnd::Local(end.clone()));
+        Some((link, end))
+    }
+
+    pub(super) fn close_locals(&self) {
+        let guarded = self.guarded.lock();
+        let ends = guarded.links.iter().flatten().map(|entry| &entry.end);
+        let locals: Vec<LocalRef> = ends
+            .filter_map(|end| match end {
+                LinkEnd::Local(local) => Some(local.clone()),
+                _ => None,
+            })
+            .collect();
+        drop(guarded);
+        for local in locals {
+            local.close(None);
+            local.wake();
+        }
+    }
+
+    /// Commits and routes a message that no session sent. `None` once the server stops.
+    pub(crate) async fn submit(&self, draft: Draft) -> Option<Submission> {
+        self.room().await;
+        let (sender, receiver) = oneshot::channel();
+        {
+            let now = self.clock.now();
+            let mut guarded = self.guarded.lock();
+            // Whoever sees it unset here is waited for: `stop` takes the lock after setting it.
+            if self.is_stopping() {
+                return None;
+            }
+            let ticket = guarded.next_ticket;
+            guarded.next_ticket += 1;
+            guarded.submissions.insert(ticket, sender);
+            let mut todo = Todo::default();
+            let mut actions = std::mem::take(&mut guarded.actions);
+            let input = Input::Submit { ticket, draft };
+            guarded.shard.on(now, input, &mut actions);
+            self.perform(now, &mut guarded, actions, &mut todo);
+            drop(guarded);
+            self.finish(todo);
+        }
+        receiver.await.ok()
+    }
+
+    /// Passes a message without QoS on.
+    pub(crate) fn pass(&self, message: MessageRef) {
+        self.feed(Input::Pass(message));
+    }
+
+    /// Longest frame that leaves.
+    pub(crate) fn frame_bytes_max(&self) -> usize {
+        self.frame_bytes_max
+    }
+
+    /// Notices that the listener missed.
+    pub(crate) fn notices_missed(&self) -> u64 {
+        self.hooks.as_ref().map_or(0, |hooks| hooks.missed())
+    }
+
+    /// Who is online, or the sessions of one user.
+    pub(crate) fn online(&self, user: Option<&str>) -> Vec<OnlineSession> {
+        let guarded = self.guarded.lock();
+        let describe = |view: tidings_core::shard::SessionView<'_>| {
+            let entry = guarded.links.get(slot(view.link));
+            let entry = entry.and_then(Option::as_ref);
+            OnlineSession {
+                user: view.user.clone(),
+                device: view.device.clone(),
+                class: view.class.clone(),
+                transport: view.transport,
+                address: entry.and_then(|e| e.end.address()),
+                since_ms: entry.map_or(0, |e| e.since_ms),
+            }
+        };
+        match user {
+            Some(user) => {
+                let links = guarded.shard.links_of(user).iter();
+                let views = links.filter_map(|link| guarded.shard.session_of(*link));
+                views.map(describe).collect()
+            }
+            None => guarded.shard.sessions().map(describe).collect(),
+        }
+    }
+
+    /// Makes a group have exactly these members, also for those who are online.
+    pub(crate) async fn set_group(
+        self: &Arc<Self>,
+        group: Name,
+        members: Vec<Name>,
+    ) -> Result<(), StoreError> {
+        let _one_at_a_time = self.groups.lock().await;
+        let (router, name) = (self.clone(), group.clone());
+        let (before, after) = self
+            .blocking(move || {
+                let before = router.store.group(&name)?.unwrap_or_default();
+                router.store.set_group(&name, &members)?;
+                Ok((before, members))
+            })
+            .await?;
+        let differ = |one: &[Name], other: &[Name]| -> Vec<Name> {
+            let other: std::collections::HashSet<&Name> = other.iter().collect();
+            one.iter().filter(|u| !other.contains(u)).cloned().collect()
+        };
+        for (changed, member) in [
+            (differ(&before, &after), false),
+            (differ(&after, &before), true),
+        ] {
+            for user in changed {
+                self.feed(Input::Membership {
+                    group: &group,
+                    user: &user,
+                    member,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls the store on a thread where it may block.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self.runtime.spawn_blocking(call).await {
+            Ok(result) => result,
+            Err(error) => Err(StoreError::Unavailable(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What a client remembers: a MobileIMSDK client as `mobileimsdk-protocol.md` describes it, or one
+//! of ours, which keeps its cursor and its outbox.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::ClientPlan;
+
+/// MobileIMSDK clients remember a received id for so long.
+const DEDUPE_MS: u64 = 600_000;
+
+/// How far a client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not connected; tries again at this time.
+    Off {
+        again: u64,
+    },
+    /// Waits for its connection and the answer to its login, since then.
+    Entering {
+        since: u64,
+    },
+    Online,
+    /// Told that it was replaced; its user comes back at this time.
+    Kicked {
+        again: u64,
+    },
+}
+
+/// A message that a client sent and that was not acknowledged.
+#[derive(Debug, Clone)]
+pub(crate) struct Outgoing {
+    pub(crate) id: String,
+    pub(crate) to: String,
+    pub(crate) body: String,
+    pub(crate) typeu: i32,
+    pub(crate) first_sent: u64,
+    pub(crate) last_sent: u64,
+    pub(crate) sends: u32,
+}
+
+/// One client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) plan: ClientPlan,
+    pub(crate) conn: Option<usize>,
+    pub(crate) state: State,
+    /// It logs in when it can. False for those that would kick each other for ever.
+    pub(crate) enabled: bool,
+    pub(crate) first_login_time: i64,
+    pub(crate) outbox: Vec<Outgoing>,
+    pub(crate) next_id: u64,
+    pub(crate) last_keepalive: u64,
+    pub(crate) last_answer: u64,
+    pub(crate) last_scan: u64,
+    /// Refused for a reason that lasts.
+    pub(crate) refused_until: u64,
+    known: BTreeMap<String, u64>,
+    shown: BTreeMap<String, BTreeSet<u64>>,
+    /// Ids that were used with other content on purpose.
+    pub(crate) poisoned: BTreeSet<(String, String)>,
+}
+
+impl Client {
+    pub(crate) fn new(plan: ClientPlan) -> Client {
+        Client {
+            plan,
+            conn: None,
+            state: State::Off { again: 0 },
+            enabled: true,
+            first_login_time: 0,
+            outbox: Vec::new(),
+            next_id: 0,
+            last_keepalive: 0,
+            last_answer: 0,
+            last_scan: 0,
+            refused_until: 0,
+            known: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            poisoned: BTreeSet::new(),
+        }
+    }
+
+    /// The device's name at the server.
+    pub(crate) fn device(&self) -> &str {
+        self.plan
+            .ours
+            .as_ref()
+            .map_or("default", |ours| &ours.device)
+    }
+
+    /// The device's class at the server.
+    pub(crate) fn class(&self) -> &str {
+        self.plan
+            .ours
+            .as_ref()
+            .map_or("default", |ours| &ours.class)
+    }
+
+    /// The application starts again: what was in memory only is gone.
+    pub(crate) fn forget(&mut self) {
+        self.first_login_time = 0;
+        self.known.clear();
+        if self.plan.ours.is_none() {
+            self.outbox.clear();
+        }
+    }
+
+    /// Whether a message is shown: not if its id is known (MobileIMSDK), not if its number is
+    /// (ours, and that is kept).
+    pub(crate) fn shows(&mut self, now: u64, id: &str, numbered: Option<(&str, u64)>) -> bool {
+        if self.plan.ours.is_some() {
+            return numbered.is_none_or(|(conversation, seq)| {
+                self.shown
+                    .entry(conversation.to_owned())
+                    .or_default()
+                    .insert(seq)
+            });
+        }
+        self.known.retain(|_, until| *until > now);
+        self.known.insert(id.to_owned(), now + DEDUPE_MS).is_none()
+    }
+
+    /// What is wrong with it when everything has settled.
+    pub(crate) fn unsettled(&self) -> Option<String> {
+        let (user, device) = (&self.plan.user, self.device());
+        if self.enabled && self.state != State::Online {
+            return Some(format!(
+                "liveness: {user} on {device} is not online: {:?}",
+                self.state
+            ));
+        }
+        if !self.enabled || self.plan.ours.is_none() {
+            return None;
+        }
+        let stuck = self.outbox.first()?;
+        Some(format!(
+            "liveness: {user} on {device} got no answer to {} to {}",
+            stuck.id, stuck.to
+        ))
+    }
+}
