@@ -92,9 +92,6 @@ const LOAD_SLACK: usize = 4;
 /// Early ones: before anything is known of the session's backlog, or while some of it is in the
 /// store, the client may acknowledge what an earlier login sent it.
 fn remember(list: &mut VecDeque<(Name, Name)>, said: (Name, Name)) {
-    if list.contains(&said) {
-        return;
-    }
     if list.len() >= limits::EARLY_ACKS_MAX {
         list.pop_front();
     }
@@ -366,21 +363,29 @@ impl Flow {
     pub fn acknowledge(&mut self, id: &str, from: Option<&str>) -> Option<Acked> {
         let fits = |f: &InFlight| *f.message.id == *id;
         let exact = |f: &InFlight| fits(f) && from.is_some_and(|from| *f.message.from == *from);
-        let found = match self.in_flight.front() {
+        // Acknowledgements come in the order of sending: nearly always it is the first.
+        let at = match self.in_flight.front() {
             Some(front) if exact(front) => Some(0),
-            _ => self
-                .in_flight
-                .iter()
-                .position(exact)
-                .or(self.in_flight.iter().position(fits)),
+            _ => self.in_flight.iter().position(exact),
         };
-        let said = (Name::from(id), Name::from(from.unwrap_or_default()));
-        let found = found.filter(|at| exact(&self.in_flight[*at]) || !self.counted.contains(&said));
-        let Some(at) = found else {
-            if !self.counted.contains(&said) {
-                remember(&mut self.early, said);
+        let (at, said) = match at {
+            Some(at) => {
+                let message = &self.in_flight[at].message;
+                (at, (message.id.clone(), message.from.clone()))
             }
-            return None;
+            None => {
+                let said = (Name::from(id), Name::from(from.unwrap_or_default()));
+                if self.counted.contains(&said) {
+                    return None;
+                }
+                let Some(at) = self.in_flight.iter().position(fits) else {
+                    if !self.early.contains(&said) {
+                        remember(&mut self.early, said);
+                    }
+                    return None;
+                };
+                (at, said)
+            }
         };
         let done = self.in_flight.remove(at)?;
         self.faded = false;

@@ -334,6 +334,7 @@ impl Shard {
     /// then reads what lies behind.
     fn enter(&mut self, now: Now, link: LinkId, identity: Identity, actions: &mut Vec<Action>) {
         self.leave(link, code::KICK_NONE, actions); // whoever it was before on this link
+        let sense = self.config.sense;
         let user = identity.user.clone();
         let device_name = identity.device_name.clone();
         let Some(session) = self.session_mut(link) else {
@@ -345,8 +346,12 @@ impl Shard {
         session.flow = Some(Box::default());
         session.noticed = false;
         session.rhythm.restart(now.mono);
+        let idle_at = session.rhythm.idle_at(sense, transport);
         self.users.entry(user.clone()).or_default().push(link);
-        self.check_by(link, now.mono + crate::limits::IDLE_LEARNED_MS_MIN);
+        self.check_by(
+            link,
+            idle_at.min(now.mono + crate::limits::IDLE_LEARNED_MS_MIN),
+        );
         self.read_backlog(link, actions);
         actions.push(Action::Tell(Event::LoggedIn {
             user,

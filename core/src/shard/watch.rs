@@ -67,10 +67,11 @@ impl Shard {
                 }
                 next = next.min(silent_at);
             }
-            overdue = flow.overdue(now.mono);
+            // Before what is set aside below, whose cursor has to be told first.
             if !session.reading && decided >= session.keep_until {
                 flow.forget_done();
             }
+            overdue = flow.overdue(now.mono);
             if flow.fade() && flow.is_idle() {
                 session.flow = None;
             } else if let Some(due) = flow.next_due() {
