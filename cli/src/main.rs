@@ -1,8 +1,11 @@
 //! The one binary: `tidings`. Reads the command line and hands over to one command each; a command
 //! answers with the process's exit code.
 
+#[cfg(unix)]
+mod admin;
 mod bench;
 mod chat;
+mod doctor;
 mod listen;
 mod send;
 mod serve;
@@ -35,6 +38,9 @@ enum Command {
     Send(send::SendArgs),
     Listen(listen::ListenArgs),
     Chat(chat::ChatArgs),
+    #[cfg(unix)]
+    Admin(admin::AdminArgs),
+    Doctor(doctor::DoctorArgs),
     /// Measure any server that speaks the protocol, and the dispatcher
     #[command(subcommand)]
     Bench(bench::BenchArgs),
@@ -47,6 +53,9 @@ fn main() -> ExitCode {
         Command::Send(args) => client(send::run(args)),
         Command::Listen(args) => client(listen::run(args)),
         Command::Chat(args) => client(chat::run(args)),
+        #[cfg(unix)]
+        Command::Admin(args) => admin::run(args),
+        Command::Doctor(args) => Ok(doctor::run(&args)),
         Command::Bench(args) => bench::run(args),
     };
     outcome.unwrap_or_else(|error| {

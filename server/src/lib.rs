@@ -42,6 +42,7 @@
 //!
 //! Inside:
 //!
+//! - `admin`: what an operator asks of a running server, or of its files
 //! - `auth`: who may come in
 //! - `config`: settings, from defaults to a validated struct
 //! - `handle`: what an application does with a running server
@@ -53,6 +54,8 @@
 //!
 //! `transport → link → router → {store, hooks}`; nothing imports `transport` but `server`.
 
+#[cfg(unix)]
+pub mod admin;
 pub mod auth;
 mod clock;
 pub mod config;
@@ -63,6 +66,12 @@ mod router;
 mod server;
 pub mod store;
 mod transport;
+
+/// Certificates, for tools beside the server.
+pub mod tls {
+    pub use crate::transport::certificate::{Pair, self_signed, validity};
+    pub use crate::transport::tls::{TlsError, read_pair};
+}
 
 pub use handle::{
     Connect, ConnectError, Handle, HandleError, LocalLink, LocalSend, LocalSendError, Send,

@@ -10,6 +10,9 @@ use tidings_core::shard;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+#[cfg(unix)]
+use crate::admin::AdminSocket;
+use crate::auth::{Access, AuthError, Door, Kept};
 use crate::config::{ConfigError, Settings};
 use crate::handle::Handle;
 use crate::hooks::{Hooks, Inbox, Listener};
@@ -17,6 +20,8 @@ use crate::router::Router;
 use crate::store::{
     Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore, Store, StoreError,
 };
+use crate::transport::gate::Gate;
+use crate::transport::tls::{HttpsListener, Tls, TlsError};
 use crate::transport::{self, tcp, udp, websocket};
 
 /// How often messages that are old enough are looked for.
@@ -31,6 +36,12 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Logins could not be verified.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// An address cannot be bound.
     #[error("cannot listen on {transport} {address}: {reason}; is another server running there?")]
     Bind {
@@ -81,9 +92,11 @@ pub struct Server;
 pub struct Running {
     addresses: Addresses,
     router: Arc<Router>,
+    access: Access,
     tasks: JoinSet<()>,
     listening: Option<Listening>,
     shutdown: Duration,
+    _kept: Option<Kept>,
 }
 
 /// A server with what the application wants to say about it.
@@ -147,7 +160,17 @@ impl Builder {
             Err(error) => return Err(error.into()),
         }
         let opened = settings.clone();
-        let store = tokio::task::spawn_blocking(move || open_store(&opened, store))
+        let open = move || {
+            let store = open_store(&opened, store)?;
+            let kept = Kept::take(&opened)?;
+            let door = Door::open(&opened, kept.is_some())?;
+            let tls = match (&opened.tls.cert_file, &opened.tls.key_file) {
+                (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
+                _ => None,
+            };
+            Ok::<_, StartError>((store, kept, door, tls))
+        };
+        let (store, kept, door, tls) = tokio::task::spawn_blocking(open)
             .await
             .map_err(|error| StartError::Cut(error.to_string()))??;
         let config = shard::Config {
@@ -159,10 +182,10 @@ impl Builder {
             tell_relayed: hooks.is_some(),
         };
         let stamped = settings.delivery.server_timestamp;
-        let router =
-            Router::start(config, stamped, store, hooks.clone()).map_err(StartError::Thread)?;
+        let router = Router::start(config, stamped, door.clone(), store, hooks.clone())
+            .map_err(StartError::Thread)?;
         let mut tasks = JoinSet::new();
-        let bound = bind(&settings, &router, &mut tasks);
+        let bound = bind(&settings, tls.as_ref(), &router, &mut tasks);
         let addresses = match bound {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -171,6 +194,20 @@ impl Builder {
                 return Err(error);
             }
         };
+        #[cfg(unix)]
+        if kept.is_some() {
+            match AdminSocket::bind(&settings.data) {
+                Ok(socket) => {
+                    tasks.spawn(socket.serve(router.clone(), Access(door.clone())));
+                }
+                // Everything else works; `tidings admin` then wants the server stopped.
+                Err(error) => tracing::error!(%error, "admin.sock cannot be made"),
+            }
+        }
+        tasks.spawn(door.clone().keep_fresh());
+        if let Some(tls) = tls {
+            tasks.spawn(tls.keep_fresh());
+        }
         if settings.delivery.retention_days > 0 {
             tasks.spawn(retain(router.clone(), settings.delivery.retention_days));
         }
@@ -179,9 +216,11 @@ impl Builder {
         Ok(Running {
             addresses,
             router,
+            access: Access(door),
             tasks,
             listening,
             shutdown,
+            _kept: kept,
         })
     }
 }
@@ -254,6 +293,7 @@ fn open_store(
 
 fn bind(
     settings: &Settings,
+    tls: Option<&Tls>,
     router: &Arc<Router>,
     tasks: &mut JoinSet<()>,
 ) -> Result<Addresses, StartError> {
@@ -265,14 +305,16 @@ fn bind(
         }
     };
     let listen = &settings.listen;
+    let gate = Gate::new(settings.limits.connections_per_address);
+    let tls_if = |on: bool| tls.filter(|_| on).cloned();
     let mut addresses = Addresses::default();
     if let Some(address) = listen.tcp {
         let listener = transport::listen(address).map_err(failed("tcp", address))?;
         addresses.tcp = listener.local_addr().ok();
         let (router, max) = (router.clone(), settings.delivery.frame_bytes_max);
-        tasks.spawn(transport::accept(listener, move |socket, _| {
-            tokio::spawn(tcp::serve(router.clone(), socket, max));
-        }));
+        let serve = move |socket| tcp::serve(router.clone(), socket, max);
+        let greet = transport::greet(gate.clone(), tls_if(settings.tls.tcp), serve);
+        tasks.spawn(transport::accept(listener, greet));
     }
     if let Some(address) = listen.udp {
         let socket = udp::bind(address).map_err(failed("udp", address))?;
@@ -283,14 +325,21 @@ fn bind(
         let listener = transport::listen(address).map_err(failed("ws", address))?;
         addresses.ws = listener.local_addr().ok();
         let (router, echo) = (router.clone(), settings.echo);
-        tasks.spawn(transport::accept(listener, move |socket, _| {
-            tokio::spawn(websocket::serve(router.clone(), socket, echo));
-        }));
+        let serve = move |socket| websocket::serve(router.clone(), socket, echo);
+        let greet = transport::greet(gate, tls_if(settings.tls.ws), serve);
+        tasks.spawn(transport::accept(listener, greet));
     }
     if let Some(address) = listen.http {
         let listener = transport::listen(address).map_err(failed("http", address))?;
         addresses.http = listener.local_addr().ok();
-        tasks.spawn(transport::http::serve(router.clone(), listener));
+        let router = router.clone();
+        match tls_if(settings.tls.http) {
+            None => tasks.spawn(transport::http::serve(router, listener)),
+            Some(tls) => {
+                let listener = HttpsListener::new(listener, tls);
+                tasks.spawn(transport::http::serve(router, listener))
+            }
+        };
     }
     Ok(addresses)
 }
@@ -322,6 +371,12 @@ impl Running {
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// Accounts, keys, blocks and visitors.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access.clone()
     }
 
     /// What an application does with its server: send, kick, ask. Stays valid, and refuses, after

@@ -49,7 +49,7 @@ impl Router {
         };
         let request = LoginRequest {
             user: credentials.user.clone(),
-            token: credentials.token.clone(),
+            token: credentials.token.expose().to_owned(),
             extra: credentials.extra.clone(),
             transport: guarded.shard.transport_of(link).unwrap_or(Transport::Local),
             address: guarded.end(link).and_then(LinkEnd::address),

@@ -117,12 +117,13 @@ impl Router {
     pub(crate) fn start(
         config: Config,
         server_timestamp: bool,
+        door: Door,
         store: Arc<dyn Store>,
         hooks: Option<Arc<Hooks>>,
     ) -> std::io::Result<Arc<Router>> {
         let router = Arc::new_cyclic(|me| Router {
             me: me.clone(),
-            door: Door,
+            door,
             hooks,
             groups: tokio::sync::Mutex::new(()),
             frame_bytes_max: config.frame_bytes_max,

@@ -45,7 +45,16 @@ impl Router {
                         user,
                         token,
                         extra,
-                    } => match self.verify(guarded, link, Credentials { user, token, extra }) {
+                    } => match self.verify(
+                        guarded,
+                        link,
+                        Credentials {
+                            user,
+                            token,
+                            extra,
+                            address: guarded.end(link).and_then(LinkEnd::address).map(|a| a.ip()),
+                        },
+                    ) {
                         Decision::Now(code) => {
                             let input = Input::Verified { link, code };
                             guarded.shard.on(now, input, &mut follow);

@@ -19,7 +19,7 @@ mod sqlite;
 mod tail;
 
 pub use memory::{MemoryOptions, MemoryStore};
-pub use sqlite::{SqliteOptions, SqliteStore};
+pub use sqlite::{SqliteOptions, SqliteStore, lock_directory};
 
 use serde::{Deserialize, Serialize};
 use tidings_core::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use axum::Router as Routes;
 use axum::http::StatusCode;
 use axum::routing::get;
-use tokio::net::TcpListener;
+use axum::serve::Listener;
 
 use crate::router::Router;
 
 /// Serves HTTP until the future is dropped.
-pub(crate) async fn serve(router: Arc<Router>, listener: TcpListener) {
+pub(crate) async fn serve<L>(router: Arc<Router>, listener: L)
+where
+    L: Listener,
+    L::Addr: std::fmt::Debug,
+{
     let ready = move || {
         let router = router.clone();
         async move {
