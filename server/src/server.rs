@@ -407,10 +407,18 @@ impl Running {
             listening.drain_notices(until).await;
         }
         tasks.shutdown().await;
-        // The data directory is free once the last thread has let go of it.
-        let left = Arc::downgrade(&router);
-        drop(router);
-        while left.strong_count() > 0 && tokio::time::Instant::now() < until {
+        // Threads and links let go of it one after the other. Whoever is last closes the store: we,
+        // so that the data directory is free when this returns.
+        let mut router = router;
+        loop {
+            match Arc::try_unwrap(router) {
+                Ok(last) => {
+                    let _ = tokio::task::spawn_blocking(move || drop(last)).await;
+                    return;
+                }
+                Err(_) if tokio::time::Instant::now() >= until => return,
+                Err(shared) => router = shared,
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
