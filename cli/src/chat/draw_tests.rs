@@ -98,7 +98,7 @@ fn a_whole_screen() {
     assert_eq!(rows[10], "› draft⏎x");
     assert_eq!(
         rows[11],
-        "connected to tcp://h:1   1 not stored yet · 1 unread · F1 help"
+        "connected to tcp://h:1     1 not stored yet · 1 unread · F1 help"
     );
     let mut terminal = screen(&model);
     terminal.backend_mut().assert_cursor_position((9, 10));
