@@ -17,9 +17,9 @@ use tokio::time::timeout;
 /// Far longer than anything takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server for TCP, on that port or any.
-async fn server(data: &std::path::Path, port: u16) -> Running {
-    let tcp: Option<SocketAddr> = Some(([127, 0, 0, 1], port).into());
+/// A server for TCP, on any port.
+async fn server(data: &std::path::Path) -> Running {
+    let tcp: Option<SocketAddr> = Some(([127, 0, 0, 1], 0).into());
     let mut settings = Settings {
         data: data.to_owned(),
         listen: Listen {
@@ -32,6 +32,25 @@ async fn server(data: &std::path::Path, port: u16) -> Running {
     };
     settings.delivery.durability = Durability::Os;
     Server::start(settings).await.unwrap()
+}
+
+/// A server that can be killed and started again: a process of its own. Answers with its port, too.
+async fn killable(data: &std::path::Path, port: u16) -> (Child, u16) {
+    let mut server = Command::new(env!("CARGO_BIN_EXE_tidings"))
+        .args(["serve", "--udp", "off", "--ws", "off", "--http", "off"])
+        .args(["--tcp", &format!("127.0.0.1:{port}")])
+        .arg("--data")
+        .arg(data)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap());
+    let ready = line(&mut lines).await;
+    let port = ready.trim_end().rsplit(':').next().unwrap().parse();
+    (server, port.unwrap())
 }
 
 fn port(server: &Running) -> u16 {
@@ -110,7 +129,7 @@ async fn exit_code(mut child: Child) -> Option<i32> {
 #[tokio::test(flavor = "multi_thread")]
 async fn lines_in_lines_out_and_an_end_once_all_is_stored() {
     let folder = tempfile::tempdir().unwrap();
-    let server = server(folder.path(), 0).await;
+    let server = server(folder.path()).await;
     let (bob, mut events) = client(port(&server), "bob").await;
     let mut alice = piped(chat(port(&server), "alice", &["bob"]));
     let mut lines = BufReader::new(alice.stdout.take().unwrap());
@@ -131,7 +150,7 @@ async fn lines_in_lines_out_and_an_end_once_all_is_stored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_word_says_to_whom() {
     let folder = tempfile::tempdir().unwrap();
-    let server = server(folder.path(), 0).await;
+    let server = server(folder.path()).await;
     let mut alice = piped(chat(port(&server), "alice", &[]));
     let mut input = alice.stdin.take().unwrap();
     let lines = b"bob: one\nno receiver\n#nobody: two\ncarol: three\n";
@@ -151,9 +170,8 @@ async fn the_first_word_says_to_whom() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_input_waits_for_a_server_that_is_away() {
     let folder = tempfile::tempdir().unwrap();
-    let first = server(folder.path(), 0).await;
-    let port = port(&first);
-    first.stop().await;
+    let (mut first, port) = killable(folder.path(), 0).await;
+    first.kill().await.unwrap();
     let mut alice = piped(chat(port, "alice", &["bob"]));
     alice
         .stdin
@@ -164,16 +182,15 @@ async fn the_end_of_the_input_waits_for_a_server_that_is_away() {
         .unwrap();
     let mut told = BufReader::new(alice.stderr.take().unwrap());
     line_with(&mut told, "trying again").await;
-    let second = server(folder.path(), port).await;
+    let _second = killable(folder.path(), port).await;
     line_with(&mut told, "line 1 is stored").await;
     assert_eq!(exit_code(alice).await, Some(0));
-    second.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_ends_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let server = server(folder.path(), 0).await;
+    let server = server(folder.path()).await;
     let mut alice = piped(chat(port(&server), "alice", &["bob"]));
     let _input = alice.stdin.take();
     let mut told = BufReader::new(alice.stderr.take().unwrap());
@@ -259,7 +276,8 @@ mod full_screen {
             self.keys.write_all(keys.as_bytes()).unwrap();
         }
 
-        /// Waits until the screen was told `words`, which hold no spaces: blank cells are skipped.
+        /// Waits until the screen was told `words`. They hold no character that stood in its place
+        /// before, blanks above all: such cells are skipped.
         async fn shows(&mut self, words: &str) {
             let mut bytes = Vec::new();
             while !self.seen.contains(words) {
@@ -290,8 +308,7 @@ mod full_screen {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_conversation_through_a_restart_of_the_server() {
         let folder = tempfile::tempdir().unwrap();
-        let first = server(folder.path(), 0).await;
-        let port = port(&first);
+        let (mut first, port) = killable(folder.path(), 0).await;
         let (bob, mut events) = client(port, "bob").await;
         let mut alice = Terminal::start(chat(port, "alice", &["bob"]));
         alice.shows("connected").await;
@@ -299,24 +316,23 @@ mod full_screen {
         alice.press("hello, 世界!\r");
         assert_eq!(message(&mut events).await.text, "hello, 世界!");
         alice.shows("✓✓").await;
-        first.stop().await;
+        first.kill().await.unwrap();
         alice.shows("reconnecting").await;
         alice.press("later\r");
         alice.seen.clear();
-        let second = server(folder.path(), port).await;
+        let _second = killable(folder.path(), port).await;
         assert_eq!(message(&mut events).await.text, "later");
         alice.shows("✓✓").await;
-        bob.send("alice", "greetings\u{1b}[2J").await.unwrap();
-        alice.shows("greetings\\u{1b}[2J").await;
+        bob.send("alice", "GREETINGS\u{1b}[2J").await.unwrap();
+        alice.shows("GREETINGS\\u{1b}[2J").await;
         alice.press("/quit\r");
         alice.ended().await;
-        second.stop().await;
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_signal_gives_the_terminal_back() {
         let folder = tempfile::tempdir().unwrap();
-        let server = server(folder.path(), 0).await;
+        let server = server(folder.path()).await;
         let mut alice = Terminal::start(chat(port(&server), "alice", &[]));
         alice.shows("connected").await;
         let process = alice.chat.id().unwrap().to_string();

@@ -191,7 +191,8 @@ fn status(frame: &mut Frame, model: &Model, area: Rect) {
         unread => format!("{unread} unread · "),
     };
     let mut hint = format!("  {waiting}{unread}F1 help");
-    if text::width(&hint) * 2 > columns {
+    // The state of the link comes first.
+    if text::width(&hint) * 3 > columns * 2 {
         hint.clear();
     }
     // Reasons may be long, and their beginning says most.

@@ -83,12 +83,12 @@ fn a_whole_screen() {
         " alice                │ 小明  last heard 12:34 UTC",
         "› 小明                │",
         "  no                  │             -- 2024-05-01 --",
-        "  carol             1 │ 12:34    小明  你好，今天晚上一起吃饭",
-        "  ping\\u{1b}[2J       │                吗？我知道一家不错的新",
-        "                      │                餐厅",
+        "  carol             1 │ 12:34    小明  你好，今天晚上一起吃饭吗",
+        "  ping\\u{1b}[2J       │                ？我知道一家不错的新餐厅",
         "                      │ 12:34 ✓✓ you   好！ 👩‍🚀",
         "                      │ 12:34  ✓ you   on its way",
         "                      │ 12:34  ✗ you   no",
+        "                      │                not sent: too long",
     ];
     let rows = rows_of(&model);
     for (row, expected) in rows.iter().zip(expected) {
@@ -98,7 +98,7 @@ fn a_whole_screen() {
     assert_eq!(rows[10], "› draft⏎x");
     assert_eq!(
         rows[11],
-        "connected to tcp://h:1   1 not stored yet · 1 unread · F1 help"
+        "connected to tcp://h:1     1 not stored yet · 1 unread · F1 help"
     );
     let mut terminal = screen(&model);
     terminal.backend_mut().assert_cursor_position((9, 10));
