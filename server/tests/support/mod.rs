@@ -1,6 +1,8 @@
 //! A server in this process and raw clients of each transport, for the tests of the door.
 
 #![allow(dead_code)] // each test file uses a part
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+#![allow(clippy::field_reassign_with_default)] // settings read better one by one
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};

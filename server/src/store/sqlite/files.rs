@@ -132,6 +132,13 @@ pub(super) fn open_checkpointer(
     open().map_err(|error| paths.log_error(error))
 }
 
+/// Copies the write-ahead log back and begins it anew. Nobody else may have the files open.
+pub(super) fn checkpoint(connection: &Connection, paths: &Paths) -> Result<(), StoreError> {
+    let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let outcome = connection.query_row(truncate, [], |_| Ok(()));
+    outcome.map_err(|error| paths.log_error(error))
+}
+
 /// Opens the index for writing. Whatever is wrong with it, it can be made again.
 pub(super) fn open_index(paths: &Paths) -> Result<Connection, StoreError> {
     let open = || {

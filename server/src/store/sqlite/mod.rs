@@ -110,6 +110,9 @@ impl SqliteStore {
         let paths = Paths::new(dir);
         let lock = files::lock(&paths)?;
         let connection = files::open_log(&paths, options.durability)?;
+        // What a killed process left behind is copied back now: counted from each start alone, a
+        // server that is killed again and again would never get round to it.
+        files::checkpoint(&connection, &paths)?;
         let (index, keys, seed) = index::open(&paths)?;
         let readers = Readers::new(&paths);
         let inner = Inner {
