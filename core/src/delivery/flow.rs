@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
 use super::track::Track;
 use crate::custody::{Backlog, Loaded, Want};
 use crate::ids::{ConversationId, Name};
@@ -78,8 +80,9 @@ pub struct Flow {
     /// and sender. Only what lay behind at the login can be meant.
     early: VecDeque<(Name, Name)>,
     /// The last acknowledgements that counted. One that comes twice must not count for another
-    /// message that happens to have the same id.
-    counted: VecDeque<(Name, Name)>,
+    /// message that happens to have the same id. As hashes, because there are many sessions: two
+    /// that are equal by chance cost a second delivery.
+    counted: VecDeque<u64>,
     /// Nothing was acknowledged since [`Flow::fade`] was last asked.
     faded: bool,
 }
@@ -91,11 +94,16 @@ const LOAD_SLACK: usize = 4;
 ///
 /// Early ones: before anything is known of the session's backlog, or while some of it is in the
 /// store, the client may acknowledge what an earlier login sent it.
-fn remember(list: &mut VecDeque<(Name, Name)>, said: (Name, Name)) {
+fn remember<T>(list: &mut VecDeque<T>, said: T) {
     if list.len() >= limits::EARLY_ACKS_MAX {
         list.pop_front();
     }
     list.push_back(said);
+}
+
+/// An acknowledgement, by the message's id and the sender that it names.
+fn hash_of(id: &str, from: &str) -> u64 {
+    xxh3_64_with_seed(id.as_bytes(), xxh3_64(from.as_bytes()))
 }
 
 fn weight(message: &MessageRef) -> usize {
@@ -103,18 +111,10 @@ fn weight(message: &MessageRef) -> usize {
 }
 
 impl Flow {
-    /// Takes over what lies behind at login.
+    /// Takes over what lies behind: at login, or of a session that may have missed something. What
+    /// is known to the session is known better here; only where a track began while the backlog
+    /// was read is it not known where the device stands.
     pub fn begin(&mut self, backlog: &Backlog) {
-        self.take_over(backlog, true);
-    }
-
-    /// Takes over what lies behind and was not known to: the backlog of a session that is live, read
-    /// again because it may have missed something. What is known is known better here.
-    pub fn merge(&mut self, backlog: &Backlog) {
-        self.take_over(backlog, false);
-    }
-
-    fn take_over(&mut self, backlog: &Backlog, replace: bool) {
         for behind in &backlog.behind {
             let cursor = &behind.cursor;
             let found = self.find(cursor.conversation);
@@ -129,14 +129,16 @@ impl Flow {
                 began: behind.head,
                 next: behind.next,
                 in_flight: 0,
+                provisional: false,
                 unanswered: cursor.unanswered.clone(),
             };
             match found {
-                Ok(at) if replace => self.tracks[at] = track,
+                Ok(at) if self.tracks[at].provisional => self.tracks[at] = track,
                 Ok(_) => {}
                 Err(at) => self.tracks.insert(at, track),
             }
         }
+        self.tracks.iter_mut().for_each(|t| t.provisional = false);
         let behind = self.tracks.iter().filter(|t| t.is_behind());
         self.behind = behind.map(|t| (t.next, t.conversation)).collect();
     }
@@ -165,7 +167,8 @@ impl Flow {
         let at = match self.find(conversation) {
             Ok(at) => at,
             Err(at) => {
-                let track = Track::starting_at(conversation, message.seq, message.position);
+                let mut track = Track::starting_at(conversation, message.seq, message.position);
+                track.provisional = !live;
                 self.tracks.insert(at, track);
                 at
             }
@@ -368,24 +371,20 @@ impl Flow {
             Some(front) if exact(front) => Some(0),
             _ => self.in_flight.iter().position(exact),
         };
-        let (at, said) = match at {
-            Some(at) => {
-                let message = &self.in_flight[at].message;
-                (at, (message.id.clone(), message.from.clone()))
-            }
-            None => {
-                let said = (Name::from(id), Name::from(from.unwrap_or_default()));
-                if self.counted.contains(&said) {
-                    return None;
-                }
-                let Some(at) = self.in_flight.iter().position(fits) else {
+        let said = hash_of(id, from.unwrap_or_default());
+        let at = match at {
+            Some(at) => at,
+            None if self.counted.contains(&said) => return None,
+            None => match self.in_flight.iter().position(fits) {
+                Some(at) => at,
+                None => {
+                    let said = (Name::from(id), Name::from(from.unwrap_or_default()));
                     if !self.early.contains(&said) {
                         remember(&mut self.early, said);
                     }
                     return None;
-                };
-                (at, said)
-            }
+                }
+            },
         };
         let done = self.in_flight.remove(at)?;
         self.faded = false;
@@ -419,15 +418,6 @@ impl Flow {
         }
         self.track_mut(message.conversation)
             .is_some_and(|t| t.settle(message.seq))
-    }
-
-    /// The same where nothing is waiting in the conversation: a track that is done.
-    pub fn pass_own(&mut self, message: &MessageRef) {
-        if let Err(at) = self.find(message.conversation) {
-            let (seq, position) = (message.seq + 1, message.position + 1);
-            let track = Track::starting_at(message.conversation, seq, position);
-            self.tracks.insert(at, track);
-        }
     }
 
     /// Drops the track of a conversation in which nothing is left to do.

@@ -74,6 +74,8 @@ impl Shard {
             overdue = flow.overdue(now.mono);
             if flow.fade() && flow.is_idle() {
                 session.flow = None;
+            } else if flow.is_idle() {
+                next = next.min(now.mono + limits::FLOW_FADE_MS);
             } else if let Some(due) = flow.next_due() {
                 next = next.min(due);
             }
