@@ -1,5 +1,6 @@
 //! The embeddable Tidings server: sockets, disk, HTTP around the pure machines of `tidings-core`.
 //!
+//! - `api`: REST, its documentation, health and metrics over HTTP
 //! - `auth`: who may come in
 //! - `config`: settings, from defaults to a validated struct
 //! - `transport`: sockets to frames, one file per transport
@@ -9,6 +10,7 @@
 //!
 //! `transport → link → router → store`; nothing imports `transport` but `server`.
 
+pub mod api;
 pub mod auth;
 mod clock;
 pub mod config;
@@ -21,8 +23,8 @@ pub mod store;
 mod transport;
 
 pub use handle::{
-    Connect, ConnectError, Handle, HandleError, LocalLink, LocalSend, LocalSendError, Send,
-    SendError, Sent, UserOnline,
+    Connect, ConnectError, Handle, HandleError, LocalLink, LocalSend, LocalSendError, Readiness,
+    Send, SendError, Sent, UserOnline,
 };
 pub use hooks::Listener;
 pub use link::LocalEvent;

@@ -10,6 +10,7 @@ use tidings_core::shard;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::api::{self, KeyCheck, NoKeys};
 use crate::config::{ConfigError, Settings};
 use crate::handle::Handle;
 use crate::hooks::{Hooks, Inbox, Listener};
@@ -92,6 +93,7 @@ pub struct Builder {
     settings: Settings,
     hooks: Option<Arc<Hooks>>,
     store: Option<Arc<dyn Store>>,
+    keys: Arc<dyn KeyCheck>,
 }
 
 impl Server {
@@ -110,6 +112,7 @@ impl Server {
             settings,
             hooks: None,
             store: None,
+            keys: Arc::new(NoKeys),
         }
     }
 }
@@ -130,6 +133,12 @@ impl Builder {
         self
     }
 
+    /// Who may call the API; nobody otherwise.
+    pub fn api_keys(mut self, keys: impl KeyCheck) -> Builder {
+        self.keys = Arc::new(keys);
+        self
+    }
+
     /// As [`Server::start`].
     ///
     /// # Errors
@@ -140,6 +149,7 @@ impl Builder {
             settings,
             hooks,
             store,
+            keys,
         } = self;
         match settings.validate() {
             // An application may talk to its server through links inside the process alone.
@@ -162,7 +172,7 @@ impl Builder {
         let router =
             Router::start(config, stamped, store, hooks.clone()).map_err(StartError::Thread)?;
         let mut tasks = JoinSet::new();
-        let bound = bind(&settings, &router, &mut tasks);
+        let bound = bind(&settings, &router, keys, &mut tasks);
         let addresses = match bound {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -255,6 +265,7 @@ fn open_store(
 fn bind(
     settings: &Settings,
     router: &Arc<Router>,
+    keys: Arc<dyn KeyCheck>,
     tasks: &mut JoinSet<()>,
 ) -> Result<Addresses, StartError> {
     let failed = |transport, address| {
@@ -290,7 +301,7 @@ fn bind(
     if let Some(address) = listen.http {
         let listener = transport::listen(address).map_err(failed("http", address))?;
         addresses.http = listener.local_addr().ok();
-        tasks.spawn(transport::http::serve(router.clone(), listener));
+        tasks.spawn(api::serve(listener, Handle::new(router.clone()), keys));
     }
     Ok(addresses)
 }

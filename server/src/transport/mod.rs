@@ -4,7 +4,6 @@
 //! among all connections, hands whole frames to the router, and keeps only the beginning of a frame
 //! that is not whole. Called by `Server`.
 
-pub(crate) mod http;
 mod stream;
 pub(crate) mod tcp;
 pub(crate) mod udp;
