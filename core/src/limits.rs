@@ -67,6 +67,8 @@ pub const UNDECIDED_PER_SESSION_MAX: usize = 256;
 /// Conversations that one load from the store may touch.
 pub const LOAD_CONVERSATIONS_MAX: usize = 64;
 
+/// After so long without a delivery or an acknowledgement a session forgets how it received.
+pub const FLOW_FADE_MS: u64 = 2_000;
 /// Idle limit of a session until its own rhythm is known.
 pub const IDLE_UNKNOWN_MS: u64 = 130_000;
 /// Shortest idle limit that is learned.

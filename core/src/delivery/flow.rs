@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
 use super::track::Track;
 use crate::custody::{Backlog, Loaded, Want};
 use crate::ids::{ConversationId, Name};
@@ -78,8 +80,9 @@ pub struct Flow {
     /// and sender. Only what lay behind at the login can be meant.
     early: VecDeque<(Name, Name)>,
     /// The last acknowledgements that counted. One that comes twice must not count for another
-    /// message that happens to have the same id.
-    counted: VecDeque<(Name, Name)>,
+    /// message that happens to have the same id. As hashes, because there are many sessions: two
+    /// that are equal by chance cost a second delivery.
+    counted: VecDeque<u64>,
     /// Nothing was acknowledged since [`Flow::fade`] was last asked.
     faded: bool,
 }
@@ -91,14 +94,16 @@ const LOAD_SLACK: usize = 4;
 ///
 /// Early ones: before anything is known of the session's backlog, or while some of it is in the
 /// store, the client may acknowledge what an earlier login sent it.
-fn remember(list: &mut VecDeque<(Name, Name)>, said: (Name, Name)) {
-    if list.contains(&said) {
-        return;
-    }
+fn remember<T>(list: &mut VecDeque<T>, said: T) {
     if list.len() >= limits::EARLY_ACKS_MAX {
         list.pop_front();
     }
     list.push_back(said);
+}
+
+/// An acknowledgement, by the message's id and the sender that it names.
+fn hash_of(id: &str, from: &str) -> u64 {
+    xxh3_64_with_seed(id.as_bytes(), xxh3_64(from.as_bytes()))
 }
 
 fn weight(message: &MessageRef) -> usize {
@@ -366,21 +371,25 @@ impl Flow {
     pub fn acknowledge(&mut self, id: &str, from: Option<&str>) -> Option<Acked> {
         let fits = |f: &InFlight| *f.message.id == *id;
         let exact = |f: &InFlight| fits(f) && from.is_some_and(|from| *f.message.from == *from);
-        let found = match self.in_flight.front() {
+        // Acknowledgements come in the order of sending: nearly always it is the first.
+        let at = match self.in_flight.front() {
             Some(front) if exact(front) => Some(0),
-            _ => self
-                .in_flight
-                .iter()
-                .position(exact)
-                .or(self.in_flight.iter().position(fits)),
+            _ => self.in_flight.iter().position(exact),
         };
-        let said = (Name::from(id), Name::from(from.unwrap_or_default()));
-        let found = found.filter(|at| exact(&self.in_flight[*at]) || !self.counted.contains(&said));
-        let Some(at) = found else {
-            if !self.counted.contains(&said) {
-                remember(&mut self.early, said);
-            }
-            return None;
+        let said = hash_of(id, from.unwrap_or_default());
+        let at = match at {
+            Some(at) => at,
+            None if self.counted.contains(&said) => return None,
+            None => match self.in_flight.iter().position(fits) {
+                Some(at) => at,
+                None => {
+                    let said = (Name::from(id), Name::from(from.unwrap_or_default()));
+                    if !self.early.contains(&said) {
+                        remember(&mut self.early, said);
+                    }
+                    return None;
+                }
+            },
         };
         let done = self.in_flight.remove(at)?;
         self.faded = false;

@@ -184,10 +184,13 @@ impl Shard {
 
     /// Answered on the link that asked, not on whichever the user has.
     fn keepalive(&mut self, now: Now, link: LinkId, actions: &mut Vec<Action>) {
+        let sense = self.config.sense;
         let Some(session) = self.session_mut(link) else {
             return;
         };
         session.rhythm.beat(now.mono);
+        // What is learned may be earlier than the next look that was due.
+        let idle_at = session.rhythm.idle_at(sense, session.transport);
         let Some(identity) = &session.identity else {
             return;
         };
@@ -197,6 +200,7 @@ impl Shard {
             Some("{}".to_owned()),
         );
         actions.push(Action::Send { link, frame });
+        self.check_by(link, idle_at);
     }
 
     /// A message to be kept: everything that can be refused without the store is refused here.

@@ -333,6 +333,7 @@ impl Shard {
     /// then reads what lies behind.
     fn enter(&mut self, now: Now, link: LinkId, identity: Identity, actions: &mut Vec<Action>) {
         self.leave(link, code::KICK_NONE, actions); // whoever it was before on this link
+        let sense = self.config.sense;
         let user = identity.user.clone();
         let device_name = identity.device_name.clone();
         let Some(session) = self.session_mut(link) else {
@@ -344,8 +345,11 @@ impl Shard {
         session.flow = Some(Box::default());
         session.noticed = false;
         session.rhythm.restart(now.mono);
-        self.users.entry(user.clone()).or_default().push(link);
-        self.check_by(link, now.mono + crate::limits::IDLE_LEARNED_MS_MIN);
+        let idle_at = session.rhythm.idle_at(sense, transport);
+        // Nearly every user has one session: room for one.
+        let links = self.users.entry(user.clone());
+        links.or_insert_with(|| Vec::with_capacity(1)).push(link);
+        self.check_by(link, idle_at.min(now.mono + crate::limits::FLOW_FADE_MS));
         self.read_backlog(link, actions);
         actions.push(Action::Tell(Event::LoggedIn {
             user,

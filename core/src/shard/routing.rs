@@ -155,10 +155,10 @@ impl Shard {
 
     /// The sessions of an address that are online.
     fn receivers(&self, to: &Name) -> Vec<LinkId> {
-        match Address::parse(to) {
-            Ok(Address::Group(_)) => self.groups.get(to).cloned().unwrap_or_default(),
-            _ => self.links_of(to).to_vec(),
+        if to.starts_with('#') {
+            return self.groups.get(to).cloned().unwrap_or_default();
         }
+        self.links_of(to).to_vec()
     }
 
     fn raise(&mut self, now: Now, link: LinkId, message: &MessageRef, actions: &mut Vec<Action>) {

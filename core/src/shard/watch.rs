@@ -67,12 +67,15 @@ impl Shard {
                 }
                 next = next.min(silent_at);
             }
-            overdue = flow.overdue(now.mono);
+            // Before what is set aside below, whose cursor has to be told first.
             if !session.reading && decided >= session.keep_until {
                 flow.forget_done();
             }
+            overdue = flow.overdue(now.mono);
             if flow.fade() && flow.is_idle() {
                 session.flow = None;
+            } else if flow.is_idle() {
+                next = next.min(now.mono + limits::FLOW_FADE_MS);
             } else if let Some(due) = flow.next_due() {
                 next = next.min(due);
             }

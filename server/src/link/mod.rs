@@ -25,7 +25,8 @@ pub(crate) enum LinkEnd {
     /// A TCP or WebSocket connection.
     Stream(Arc<StreamLink>),
     /// An address behind the UDP socket.
-    Datagram(Arc<Datagrams>, SocketAddr),
+    /// Boxed: the other kinds are far smaller.
+    Datagram(Box<(Arc<Datagrams>, SocketAddr)>),
     /// A reader inside this process.
     Local(LocalRef),
 }
@@ -35,7 +36,7 @@ impl LinkEnd {
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {
             LinkEnd::Stream(link) => link.peer(),
-            LinkEnd::Datagram(_, address) => Some(*address),
+            LinkEnd::Datagram(to) => Some(to.1),
             LinkEnd::Local(_) => None,
         }
     }

@@ -214,7 +214,7 @@ impl Router {
                 None if frame.kind == tidings_core::wire::code::LOGIN => {
                     let link = guarded.shard.open(now, Transport::Udp);
                     guarded.addresses.insert(from, link);
-                    guarded.register(link, LinkEnd::Datagram(socket.clone(), from));
+                    guarded.register(link, LinkEnd::Datagram(Box::new((socket.clone(), from))));
                     link
                 }
                 None => {
@@ -318,7 +318,7 @@ impl Router {
         let ends = guarded.links.iter().flatten().map(|entry| &entry.end);
         ends.filter_map(|end| match end {
             LinkEnd::Stream(link) => Some(link.clone()),
-            LinkEnd::Datagram(..) | LinkEnd::Local(_) => None,
+            LinkEnd::Datagram(_) | LinkEnd::Local(_) => None,
         })
         .collect()
     }

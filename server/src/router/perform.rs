@@ -288,8 +288,8 @@ impl Guarded {
                 stream.close(code, text);
                 todo.flush.push(stream);
             }
-            LinkEnd::Datagram(_, address) => {
-                self.addresses.remove(&address);
+            LinkEnd::Datagram(to) => {
+                self.addresses.remove(&to.1);
             }
             LinkEnd::Local(local) => {
                 local.close(Some(reason));
@@ -307,7 +307,8 @@ fn put(end: &LinkEnd, frame: &[u8], todo: &mut Todo) {
                 todo.flush.push(stream.clone());
             }
         }
-        LinkEnd::Datagram(socket, address) => {
+        LinkEnd::Datagram(to) => {
+            let (socket, address) = &**to;
             socket.push(*address, frame);
             todo.datagrams.get_or_insert_with(|| socket.clone());
         }

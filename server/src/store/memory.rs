@@ -160,7 +160,8 @@ impl People {
         for device in &plan.forgotten {
             self.cursors.retain(|(owner, _), _| owner != device);
         }
-        self.users.append(&mut plan.users);
+        // Not `append`, which builds the whole map anew.
+        self.users.extend(std::mem::take(&mut plan.users));
         self.acknowledge(&mut plan.cursors);
         self.next_device = plan.next_device;
     }

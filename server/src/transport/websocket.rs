@@ -1,5 +1,6 @@
 //! MobileIMSDK over WebSocket: `mobileimsdk-protocol.md` §1.3, and `/echo` for conformance suites.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tidings_core::limits;
 use tidings_core::session::Transport;
 use tidings_core::wire::mobileimsdk;
 use tidings_core::wire::websocket::handshake::{self, parse_upgrade};
-use tidings_core::wire::websocket::{Decoder, Event, Opcode, Role};
+use tidings_core::wire::websocket::{Decoder, Event, Opcode, ProtocolError, Role};
 use tokio::net::TcpStream;
 
 use super::stream::{self, End};
@@ -94,53 +95,95 @@ fn refuse(link: &StreamLink, status: u16, text: &str) {
 async fn messages(router: &Arc<Router>, link: &Arc<StreamLink>, id: LinkId, rest: Vec<u8>) {
     let mut decoder = Decoder::new(Role::Server, limits::WEBSOCKET_MESSAGE_BYTES_MAX);
     let end = stream::read_after(router, link, rest, |bytes| {
-        let mut used = 0;
-        let mut outcome = Ok(());
-        // Frames borrow from the buffer, so each message is handed on before the next is decoded.
-        loop {
-            let (event, n) = match decoder.next(&mut bytes[used..]) {
-                Ok(step) => step,
-                Err(error) => {
-                    link.close(error.code(), &error.to_string());
-                    outcome = Err(End::Closing);
-                    break;
-                }
-            };
-            used += n;
-            match event {
-                None => break,
-                Some(Event::Text(text)) => match mobileimsdk::decode_str(&text) {
-                    Ok(frame) => {
-                        router.arrived(id, vec![Arrival::Frame(frame, text.len())]);
-                    }
-                    Err(error) => {
-                        router.arrived(id, vec![Arrival::Unreadable(error.to_string())]);
-                    }
-                },
-                Some(Event::Binary(_)) => {
-                    link.close(1003, "frames are text");
-                    outcome = Err(End::Closing);
-                    break;
-                }
-                Some(Event::Ping(payload)) => {
-                    link.push_websocket(Opcode::Pong, payload);
-                    link.flush();
-                    router.arrived(id, vec![Arrival::Heard]);
-                }
-                Some(Event::Pong(_)) => router.arrived(id, vec![Arrival::Heard]),
-                Some(Event::Close { code, .. }) => {
-                    link.close_with(code);
-                    outcome = Err(End::Closing);
-                    break;
-                }
-            }
+        let mut arrivals = Vec::new();
+        let outcome = gather(link, &mut decoder, bytes, &mut arrivals);
+        if !arrivals.is_empty() {
+            router.arrived(id, arrivals);
         }
-        outcome.map(|()| used)
+        outcome
     })
     .await;
     router.closed(id);
     if end == End::Gone {
         link.close(1000, "");
+    }
+}
+
+/// Takes every frame that is there, so that they are decided together. Returns how many bytes
+/// were used.
+fn gather<'b>(
+    link: &Arc<StreamLink>,
+    decoder: &mut Decoder,
+    bytes: &'b mut [u8],
+    arrivals: &mut Vec<Arrival<'b>>,
+) -> Result<usize, End> {
+    let total = bytes.len();
+    let mut rest = bytes;
+    loop {
+        let broken = |error: ProtocolError| {
+            link.close(error.code(), &error.to_string());
+            End::Closing
+        };
+        if let Some(cut) = decoder.whole_frame(rest) {
+            let (frame, behind) = rest.split_at_mut(cut);
+            rest = behind;
+            if let (Some(event), _) = decoder.next(frame).map_err(broken)? {
+                arrivals.extend(take(link, event)?);
+            }
+            continue;
+        }
+        let (event, used) = decoder.next(rest).map_err(broken)?;
+        let arrival = match event {
+            None => None,
+            // Put together from parts; what it says cannot stay in the buffer.
+            Some(Event::Text(text)) => Some(owned_arrival(&text)),
+            Some(event) => {
+                take(link, event)?;
+                None
+            }
+        };
+        let is_last = arrival.is_none();
+        arrivals.extend(arrival);
+        rest = &mut rest[used..];
+        if is_last {
+            return Ok(total - rest.len());
+        }
+    }
+}
+
+fn arrival(text: &str) -> Arrival<'_> {
+    match mobileimsdk::decode_str(text) {
+        Ok(frame) => Arrival::Frame(frame, text.len()),
+        Err(error) => Arrival::Unreadable(error.to_string()),
+    }
+}
+
+fn owned_arrival(text: &str) -> Arrival<'static> {
+    match mobileimsdk::decode_str(text) {
+        Ok(frame) => Arrival::Frame(frame.into_owned(), text.len()),
+        Err(error) => Arrival::Unreadable(error.to_string()),
+    }
+}
+
+/// What one WebSocket event means to the session.
+fn take<'b>(link: &Arc<StreamLink>, event: Event<'b>) -> Result<Option<Arrival<'b>>, End> {
+    match event {
+        Event::Text(Cow::Borrowed(text)) => Ok(Some(arrival(text))),
+        Event::Text(Cow::Owned(text)) => Ok(Some(owned_arrival(&text))),
+        Event::Binary(_) => {
+            link.close(1003, "frames are text");
+            Err(End::Closing)
+        }
+        Event::Ping(payload) => {
+            link.push_websocket(Opcode::Pong, payload);
+            link.flush();
+            Ok(Some(Arrival::Heard))
+        }
+        Event::Pong(_) => Ok(Some(Arrival::Heard)),
+        Event::Close { code, .. } => {
+            link.close_with(code);
+            Err(End::Closing)
+        }
     }
 }
 

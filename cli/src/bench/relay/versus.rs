@@ -54,7 +54,8 @@ fn medians(reports: &[Report]) -> Report {
                         Figure::Latency(values) => values.get(place).copied(),
                         _ => None,
                     });
-                    *value = median(latencies.collect());
+                    // Tenths of a microsecond, as each round has them.
+                    *value = (median(latencies.collect()) * 10.0).round() / 10.0;
                 }
             }
         }

@@ -124,6 +124,19 @@ impl Decoder {
         result
     }
 
+    /// The length of the frame at the front of `buf` if it is whole and no other is in progress:
+    /// a caller that splits it off can keep what [`Decoder::next`] says of it while it reads on.
+    #[must_use]
+    pub fn whole_frame(&self, buf: &[u8]) -> Option<usize> {
+        if self.missing > 0 || self.ended {
+            return None;
+        }
+        let header = Header::parse(buf, self.role).ok()??;
+        let length = usize::try_from(header.length).ok()?;
+        let whole = header.bytes.checked_add(length)?;
+        (whole <= buf.len()).then_some(whole)
+    }
+
     fn step<'b>(&mut self, buf: &'b mut [u8]) -> Result<(Option<Event<'b>>, usize), ProtocolError> {
         let mut used = 0;
         loop {

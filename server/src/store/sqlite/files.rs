@@ -153,7 +153,8 @@ pub(super) fn open_reader(paths: &Paths) -> Result<Connection, StoreError> {
         let connection = Connection::open_with_flags(&paths.log, flags)?;
         connection.execute("ATTACH ?1 AS follower", [paths.index.to_string_lossy()])?;
         configure(&connection, Durability::Os)?;
-        connection.execute_batch("PRAGMA query_only = ON")?;
+        // Small: there are several readers, and the system caches the files as well.
+        connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -512")?;
         Ok(connection)
     };
     open().map_err(|error| paths.log_error(error))
@@ -171,7 +172,7 @@ fn configure(connection: &Connection, durability: Durability) -> rusqlite::Resul
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = {synchronous};
          PRAGMA mmap_size = 0;
-         PRAGMA cache_size = -4096;
+         PRAGMA cache_size = -2048;
          PRAGMA temp_store = MEMORY;"
     ))
 }

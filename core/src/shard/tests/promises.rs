@@ -1,0 +1,291 @@
+//! Each row of DESIGN §4's table.
+
+use super::rig::{Out, Rig};
+use crate::session::Transport;
+use crate::shard::Event;
+use crate::wire::code;
+
+#[test]
+fn a_message_is_acknowledged_in_the_receivers_name_once_it_is_stored() {
+    let mut rig = Rig::new();
+    let (alice, bob) = (rig.tcp("alice"), rig.tcp("bob"));
+    rig.take(alice);
+    rig.hold_commits = true;
+    rig.say(alice, "bob", "m1");
+    assert_eq!((rig.take(alice), rig.messages(bob)), (vec![], vec![]));
+    rig.commit();
+    let ack = Out::Ack {
+        id: "m1".into(),
+        from: "bob".into(),
+        to: "alice".into(),
+        seq: 1,
+    };
+    assert_eq!(rig.take(alice), [ack]);
+    assert_eq!(rig.messages(bob), ["m1"]);
+}
+
+#[test]
+fn what_could_not_be_stored_is_refused_and_delivered_to_nobody() {
+    let mut rig = Rig::new();
+    let (alice, bob) = (rig.tcp("alice"), rig.tcp("bob"));
+    rig.hold_commits = true;
+    rig.say(alice, "bob", "m1");
+    rig.say(alice, "bob", "m2");
+    rig.fail_commits();
+    assert_eq!(
+        rig.refusals(alice),
+        [code::REFUSED_STORE, code::REFUSED_STORE]
+    );
+    assert!(rig.messages(bob).is_empty());
+    assert!(rig.reason(alice).is_none());
+}
+
+#[test]
+fn a_repeated_message_is_acknowledged_again_and_delivered_once() {
+    let mut rig = Rig::new();
+    let (alice, bob) = (rig.tcp("alice"), rig.tcp("bob"));
+    (0..3).for_each(|_| rig.say(alice, "bob", "m1"));
+    assert_eq!(rig.acks(alice), ["m1", "m1", "m1"]);
+    assert_eq!(rig.messages(bob), ["m1"]);
+}
+
+#[test]
+fn offline_messages_come_at_the_next_login_older_before_newer() {
+    let mut rig = Rig::new();
+    let (alice, carol) = (rig.tcp("alice"), rig.tcp("carol"));
+    rig.say(alice, "bob", "a1");
+    rig.say(carol, "bob", "c1");
+    rig.say(alice, "bob", "a2");
+    let bob = rig.tcp("bob");
+    assert_eq!(rig.messages(bob), ["a1", "c1", "a2"]);
+}
+
+#[test]
+fn what_was_acknowledged_does_not_come_again() {
+    let mut rig = Rig::new();
+    let (alice, bob) = (rig.tcp("alice"), rig.tcp("bob"));
+    for id in ["m1", "m2", "m3"] {
+        rig.say(alice, "bob", id);
+    }
+    rig.ack(bob, "m1", "alice");
+    rig.ack(bob, "m3", "alice");
+    let again = rig.tcp("bob");
+    assert_eq!(rig.messages(again), ["m2"]);
+}
+
+#[test]
+fn own_other_devices_see_it_only_if_they_declared_it() {
+    let mut rig = Rig::new();
+    let phone = rig.ours("alice", "p", "phone", true);
+    let web = rig.ours("alice", "w", "web", true);
+    let desktop = rig.ours("alice", "d", "desktop", false);
+    rig.tcp("bob");
+    rig.say(phone, "bob", "m1");
+    assert!(rig.messages(phone).is_empty());
+    assert_eq!(rig.messages(web), ["m1"]);
+    assert!(rig.messages(desktop).is_empty());
+}
+
+#[test]
+fn a_user_can_write_to_himself_on_every_device() {
+    let mut rig = Rig::new();
+    let phone = rig.ours("alice", "p", "phone", false);
+    let web = rig.ours("alice", "w", "web", false);
+    rig.say(phone, "alice", "m1");
+    assert_eq!(rig.messages(phone), ["m1"]);
+    assert_eq!(rig.messages(web), ["m1"]);
+}
+
+#[test]
+fn a_group_message_reaches_the_members_but_not_its_sender() {
+    let mut rig = Rig::new();
+    rig.store.groups.insert(
+        "#g".into(),
+        vec!["alice".into(), "bob".into(), "carol".into()],
+    );
+    let (alice, bob, dave) = (rig.tcp("alice"), rig.tcp("bob"), rig.tcp("dave"));
+    rig.say(alice, "#g", "m1");
+    assert_eq!(rig.acks(alice), ["m1"]);
+    assert_eq!(rig.messages(bob), ["m1"]);
+    assert!(rig.messages(dave).is_empty());
+    let carol = rig.tcp("carol");
+    assert_eq!(rig.messages(carol), ["m1"]);
+}
+
+#[test]
+fn only_members_send_to_a_group() {
+    let mut rig = Rig::new();
+    rig.store.groups.insert("#g".into(), vec!["bob".into()]);
+    let alice = rig.tcp("alice");
+    rig.say(alice, "#g", "m1");
+    rig.say(alice, "#none", "m2");
+    assert_eq!(
+        rig.refusals(alice),
+        [code::REFUSED_NOT_MEMBER, code::REFUSED_ADDRESS]
+    );
+    assert!(rig.reason(alice).is_none());
+}
+
+#[test]
+fn a_message_to_the_server_is_stored_and_acknowledged_with_nobody_listening() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    rig.take(alice);
+    rig.say(alice, "0", "m1");
+    let ack = Out::Ack {
+        id: "m1".into(),
+        from: "0".into(),
+        to: "alice".into(),
+        seq: 1,
+    };
+    assert_eq!(rig.take(alice), [ack]);
+    assert_eq!(rig.store.log.len(), 1);
+}
+
+#[test]
+fn not_deliverable_now_is_told_once_and_the_message_stays() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    rig.say(alice, "bob", "m1");
+    rig.say(alice, "bob", "m1");
+    let told = |e: &&Event| matches!(e, Event::NotDeliverableNow(_));
+    assert_eq!(rig.events.iter().filter(told).count(), 1);
+    let bob = rig.tcp("bob");
+    assert_eq!(rig.messages(bob), ["m1"]);
+}
+
+#[test]
+fn qos_without_an_id_is_refused_and_the_session_stays() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    rig.frame(
+        alice,
+        code::COMMON_DATA,
+        "alice",
+        "bob",
+        Some("hi"),
+        None,
+        true,
+    );
+    rig.frame(
+        alice,
+        code::COMMON_DATA,
+        "alice",
+        "bob",
+        Some("hi"),
+        Some(""),
+        true,
+    );
+    assert_eq!(
+        rig.refusals(alice),
+        [code::REFUSED_NO_ID, code::REFUSED_NO_ID]
+    );
+    rig.say(alice, "bob", "m1");
+    assert_eq!(rig.acks(alice), ["m1"]);
+}
+
+#[test]
+fn an_id_with_other_content_is_refused_and_the_session_stays() {
+    let mut rig = Rig::new();
+    let (alice, bob) = (rig.tcp("alice"), rig.tcp("bob"));
+    rig.say_body(alice, "bob", "m1", "one");
+    rig.say_body(alice, "bob", "m1", "two");
+    assert_eq!(rig.refusals(alice), [code::REFUSED_CONFLICT]);
+    assert_eq!(rig.messages(bob), ["m1"]);
+    assert!(rig.reason(alice).is_none());
+}
+
+#[test]
+fn a_full_store_refuses_the_sender() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    rig.store.full = true;
+    rig.say(alice, "bob", "m1");
+    assert_eq!(rig.refusals(alice), [code::REFUSED_FULL]);
+    assert!(rig.reason(alice).is_none());
+}
+
+#[test]
+fn without_qos_it_is_sent_once_to_whoever_is_live_and_not_stored() {
+    let mut rig = Rig::new();
+    let (alice, bob) = (rig.tcp("alice"), rig.tcp("bob"));
+    rig.frame(
+        alice,
+        code::COMMON_DATA,
+        "alice",
+        "bob",
+        Some("hi"),
+        Some("n1"),
+        false,
+    );
+    rig.frame(
+        alice,
+        code::COMMON_DATA,
+        "alice",
+        "carol",
+        Some("hi"),
+        Some("n2"),
+        false,
+    );
+    assert_eq!(rig.messages(bob), ["n1"]);
+    rig.pass_beating(bob, 60_000);
+    assert!(rig.messages(bob).is_empty());
+    let carol = rig.tcp("carol");
+    assert!(rig.messages(carol).is_empty());
+    assert!(rig.store.log.is_empty());
+}
+
+#[test]
+fn what_is_too_large_for_a_frame_is_refused_by_its_encoded_size() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    rig.say_body(alice, "bob", "m1", &"x".repeat(5_900));
+    assert_eq!(rig.acks(alice), ["m1"]);
+    // Half as many, but each takes two bytes in JSON.
+    rig.say_body(alice, "bob", "m2", &"\"".repeat(3_100));
+    assert_eq!(rig.refusals(alice), [code::REFUSED_TOO_LARGE]);
+    assert!(rig.reason(alice).is_none());
+}
+
+#[test]
+fn what_a_udp_client_cannot_read_waits_with_one_notice() {
+    let mut rig = Rig::new();
+    let (alice, bob) = (rig.tcp("alice"), rig.udp("bob"));
+    rig.take(bob);
+    let large = "x".repeat(1_000);
+    rig.say_body(alice, "bob", "m1", &large);
+    rig.say_body(alice, "bob", "m2", &large);
+    rig.say(alice, "bob", "m3");
+    assert_eq!(rig.acks(alice), ["m1", "m2", "m3"]);
+    let out = rig.take(bob);
+    let notices = out
+        .iter()
+        .filter(|o| matches!(o, Out::Control(code::COMMON_DATA, _)));
+    assert_eq!(notices.count(), 1);
+    let is_rest = |o: &Out| matches!(o, Out::Message { id, .. } if id == "m3");
+    assert!(out.iter().any(is_rest));
+    rig.ack(bob, "m3", "alice");
+    let tcp = rig.tcp("bob");
+    assert_eq!(rig.messages(tcp), ["m1", "m2"]);
+}
+
+#[test]
+fn our_udp_clients_take_what_fits_a_frame() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    let bob = rig.open(Transport::Udp);
+    rig.login(bob, "bob", 0, super::rig::declared("d", "c", false));
+    rig.say_body(alice, "bob", "m1", &"x".repeat(1_000));
+    assert_eq!(rig.messages(bob), ["m1"]);
+}
+
+#[test]
+fn an_address_that_nobody_can_have_is_refused() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    for to in ["", "-1", "@team", "#", "a\u{7}b"] {
+        rig.say(alice, to, "m1");
+        assert_eq!(rig.refusals(alice), [code::REFUSED_ADDRESS], "{to:?}");
+    }
+    assert!(rig.reason(alice).is_none());
+}

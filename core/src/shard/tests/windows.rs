@@ -1,0 +1,299 @@
+//! What may be in flight, and what becomes of what is not answered.
+
+use super::rig::{Out, Rig};
+use crate::limits;
+use crate::shard::{CloseReason, Config, Event, Input};
+use crate::wire::code;
+
+fn say_many(rig: &mut Rig, to: &str, count: usize) -> Vec<String> {
+    let alice = rig.tcp("alice");
+    let ids: Vec<String> = (1..=count).map(|n| format!("m{n}")).collect();
+    ids.iter().for_each(|id| rig.say(alice, to, id));
+    ids
+}
+
+#[test]
+fn a_stream_has_64_messages_in_flight_and_the_rest_follows() {
+    let mut rig = Rig::new();
+    let bob = rig.tcp("bob");
+    let ids = say_many(&mut rig, "bob", 200);
+    let mut got = rig.messages(bob);
+    assert_eq!(got.len(), limits::WINDOW_MESSAGES_MAX);
+    for at in 0..200 {
+        rig.ack(bob, &ids[at], "alice");
+        got.extend(rig.messages(bob));
+        assert!(got.len() <= at + 1 + limits::WINDOW_MESSAGES_MAX);
+    }
+    assert_eq!(got, ids);
+}
+
+#[test]
+fn a_stream_has_256_kib_in_flight() {
+    let mut rig = Rig::new();
+    let (alice, bob) = (rig.tcp("alice"), rig.tcp("bob"));
+    let body = "x".repeat(5_800);
+    (0..64).for_each(|n| rig.say_body(alice, "bob", &format!("m{n}"), &body));
+    let count = rig.messages(bob).len();
+    assert!(count < 64, "{count}");
+    assert!((count - 1) * 5_800 <= limits::WINDOW_BYTES_MAX, "{count}");
+}
+
+#[test]
+fn udp_has_one_in_flight_until_it_is_proven_then_one_per_conversation() {
+    let mut rig = Rig::new();
+    let (alice, carol, bob) = (rig.tcp("alice"), rig.tcp("carol"), rig.udp("bob"));
+    rig.say(alice, "bob", "a1");
+    rig.say(carol, "bob", "c1");
+    rig.say(alice, "bob", "a2");
+    rig.say(carol, "bob", "c2");
+    assert_eq!(rig.messages(bob), ["a1"]);
+    rig.ack(bob, "nonsense", "alice");
+    assert!(rig.messages(bob).is_empty());
+    rig.ack(bob, "a1", "alice");
+    assert_eq!(rig.messages(bob), ["c1", "a2"]);
+    rig.ack(bob, "a2", "alice");
+    assert!(rig.messages(bob).is_empty());
+    rig.ack(bob, "c1", "carol");
+    assert_eq!(rig.messages(bob), ["c2"]);
+}
+
+#[test]
+fn the_udp_window_can_be_wider() {
+    let mut rig = Rig::with(Config {
+        udp_window: 3,
+        ..Config::default()
+    });
+    let bob = rig.udp("bob");
+    let ids = say_many(&mut rig, "bob", 6);
+    assert_eq!(rig.messages(bob).len(), 1);
+    rig.ack(bob, &ids[0], "alice");
+    assert_eq!(rig.messages(bob), ids[1..4]);
+}
+
+#[test]
+fn it_is_sent_again_after_5_10_20_40_s_and_then_waits_for_the_next_login() {
+    let mut rig = Rig::new();
+    let (alice, bob) = (rig.tcp("alice"), rig.tcp("bob"));
+    rig.say(alice, "bob", "m1");
+    assert_eq!(rig.messages(bob), ["m1"]);
+    let mut times = Vec::new();
+    let start = rig.ms;
+    for _ in 0..200 {
+        rig.pass(1_000);
+        rig.beat(bob);
+        if rig.messages(bob) == ["m1 again"] {
+            times.push((rig.ms - start) / 1_000);
+        }
+    }
+    assert_eq!(times.len(), 4);
+    for (at, expected) in times.iter().zip([5, 15, 35, 75]) {
+        assert!(at.abs_diff(expected) <= 1, "{times:?}");
+    }
+    let lost = rig
+        .events
+        .iter()
+        .filter(|e| matches!(e, Event::Lost { .. }))
+        .count();
+    assert_eq!(lost, 1);
+    let again = rig.tcp("bob");
+    assert_eq!(rig.messages(again), ["m1"]);
+}
+
+#[test]
+fn what_three_logins_did_not_answer_is_set_aside_and_blocks_nobody() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    rig.say(alice, "bob", "m1");
+    for login in 0..3 {
+        let bob = rig.tcp("bob");
+        assert_eq!(rig.messages(bob)[0], "m1", "login {login}");
+        rig.pass_beating(bob, 145_000);
+    }
+    let aside = rig
+        .events
+        .iter()
+        .filter(|e| matches!(e, Event::SetAside { .. }))
+        .count();
+    assert_eq!(aside, 1);
+    let bob = rig.tcp("bob");
+    assert_eq!(rig.messages(bob), [""; 0]);
+}
+
+#[test]
+fn silence_of_20_s_while_something_is_in_flight_ends_the_link() {
+    let mut rig = Rig::new();
+    let (alice, bob) = (rig.tcp("alice"), rig.tcp("bob"));
+    rig.pass(100_000);
+    rig.say(alice, "bob", "m1");
+    rig.pass(19_500);
+    assert!(rig.reason(bob).is_none());
+    rig.pass(1_000);
+    assert_eq!(rig.reason(bob), Some(CloseReason::Unresponsive));
+}
+
+#[test]
+fn an_acknowledgement_counts_whatever_its_from_and_to_say() {
+    let mut rig = Rig::new();
+    let (alice, bob) = (rig.tcp("alice"), rig.tcp("bob"));
+    rig.say(alice, "bob", "m1");
+    rig.ack(bob, "m1", "nobody");
+    let again = rig.tcp("bob");
+    assert!(rig.messages(again).is_empty());
+}
+
+#[test]
+fn an_acknowledgement_that_comes_twice_does_not_count_for_another_message() {
+    let mut rig = Rig::new();
+    let (alice, carol, bob) = (rig.tcp("alice"), rig.tcp("carol"), rig.tcp("bob"));
+    rig.say(alice, "bob", "1");
+    rig.ack(bob, "1", "alice");
+    rig.ack(bob, "1", "alice");
+    rig.say(carol, "bob", "1");
+    rig.ack(bob, "1", "alice");
+    assert_eq!(rig.messages(bob), ["1", "1"]);
+    let again = rig.tcp("bob");
+    assert_eq!(rig.messages(again), ["1"]);
+}
+
+#[test]
+fn an_early_acknowledgement_of_what_an_earlier_login_sent_counts() {
+    let mut rig = Rig::new();
+    let (alice, old) = (rig.tcp("alice"), rig.tcp("bob"));
+    rig.say(alice, "bob", "m1");
+    rig.say(alice, "bob", "m2");
+    rig.take(old);
+    rig.hold_reads = true;
+    let bob = rig.tcp("bob");
+    rig.ack(bob, "m1", "alice");
+    rig.hold_reads = false;
+    rig.read();
+    assert_eq!(rig.messages(bob), ["m2"]);
+}
+
+#[test]
+fn an_acknowledgement_before_its_message_is_said_does_not_count() {
+    let mut rig = Rig::new();
+    let (alice, carol, bob) = (rig.tcp("alice"), rig.tcp("carol"), rig.tcp("bob"));
+    rig.say(carol, "bob", "c1");
+    rig.ack(bob, "m1", "alice");
+    rig.say(alice, "bob", "m1");
+    assert_eq!(rig.messages(bob), ["c1", "m1"]);
+}
+
+#[test]
+fn a_load_that_an_earlier_login_asked_for_does_not_count() {
+    let mut rig = Rig::new();
+    let (alice, carol) = (rig.tcp("alice"), rig.tcp("carol"));
+    rig.say(alice, "bob", "m1");
+    rig.say(alice, "bob", "m2");
+    rig.say(carol, "dave", "d1");
+    let bob = rig.tcp("bob");
+    rig.take(bob);
+    rig.ack(bob, "m1", "alice");
+    rig.hold_reads = true;
+    rig.login(bob, "dave", 0, None);
+    rig.read();
+    let stale = crate::custody::Want {
+        conversation: crate::ids::ConversationId(0),
+        after: 0,
+        upto: 2,
+    };
+    let loaded = Some(rig.store.load(&[stale], 10));
+    rig.feed(Input::Loaded {
+        link: bob,
+        wants: vec![stale],
+        loaded,
+    });
+    assert!(rig.messages(bob).is_empty());
+    rig.read();
+    assert_eq!(rig.messages(bob), ["d1"]);
+}
+
+#[test]
+fn a_session_with_too_many_undecided_messages_is_not_read_until_half_are() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    rig.hold_commits = true;
+    for n in 0..limits::UNDECIDED_PER_SESSION_MAX {
+        assert!(rig.paused.is_empty());
+        rig.say(alice, "bob", &format!("m{n}"));
+    }
+    assert_eq!(rig.paused, [alice]);
+    for _ in 0..=limits::UNDECIDED_PER_SESSION_MAX / 2 {
+        assert_eq!(rig.paused, [alice]);
+        rig.commit();
+    }
+    assert!(rig.paused.is_empty());
+}
+
+#[test]
+fn a_verdict_after_the_load_delivers_nothing_twice() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    rig.hold_commits = true;
+    rig.say(alice, "bob", "m1");
+    let record = rig.commits.pop_front().unwrap();
+    let verdict = rig.store.commit(&record);
+    // The login is stored in the same batch; its verdict overtakes nothing, so ask for a backlog.
+    rig.feed(Input::Verdict(verdict));
+    rig.hold_commits = false;
+    let bob = rig.tcp("bob");
+    assert_eq!(rig.messages(bob), ["m1"]);
+    rig.hold_commits = true;
+    rig.say(alice, "bob", "m2");
+    let record = rig.commits.pop_front().unwrap();
+    let verdict = rig.store.commit(&record);
+    rig.feed(Input::Membership {
+        group: "#none",
+        user: "bob",
+        member: true,
+    });
+    rig.ack(bob, "m1", "alice");
+    rig.ack(bob, "m2", "alice");
+    rig.feed(Input::Verdict(verdict));
+    let copies = rig.messages(bob);
+    assert!(copies.len() <= 1, "{copies:?}");
+}
+
+#[test]
+fn a_cursor_never_goes_back_because_of_own_messages() {
+    let mut rig = Rig::new();
+    let (alice, bob) = (rig.tcp("alice"), rig.tcp("bob"));
+    rig.say(alice, "bob", "a1");
+    rig.ack(bob, "a1", "alice");
+    rig.say(bob, "alice", "b1");
+    rig.say(alice, "bob", "a2");
+    rig.ack(bob, "a2", "alice");
+    rig.pass_beating(bob, 200_000);
+    rig.feed(Input::Closed { link: bob });
+    let again = rig.tcp("bob");
+    assert!(rig.messages(again).is_empty());
+}
+
+#[test]
+fn own_messages_do_not_come_back_after_a_crash_of_the_cursor() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    rig.say(alice, "bob", "a1");
+    rig.store.cursors.clear();
+    let again = rig.tcp("alice");
+    assert!(rig.messages(again).is_empty());
+}
+
+#[test]
+fn a_store_that_cannot_be_read_ends_the_session_that_needs_it() {
+    let mut rig = Rig::new();
+    rig.hold_reads = true;
+    let alice = rig.tcp("alice");
+    rig.reads.clear();
+    rig.feed(Input::Backlog {
+        link: alice,
+        backlog: None,
+    });
+    assert_eq!(rig.reason(alice), Some(CloseReason::Store));
+    assert!(
+        rig.take(alice)
+            .iter()
+            .all(|o| !matches!(o, Out::Control(code::KICKOUT, _)))
+    );
+}
