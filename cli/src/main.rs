@@ -1,7 +1,10 @@
 //! The one binary: `tidings`. Reads the command line and hands over to one command each; a command
 //! answers with the process's exit code.
 
+#[cfg(unix)]
+mod admin;
 mod bench;
+mod doctor;
 mod listen;
 mod send;
 mod serve;
@@ -33,6 +36,9 @@ enum Command {
     Serve(serve::ServeArgs),
     Send(send::SendArgs),
     Listen(listen::ListenArgs),
+    #[cfg(unix)]
+    Admin(admin::AdminArgs),
+    Doctor(doctor::DoctorArgs),
     /// Measure any server that speaks the protocol, and the dispatcher
     #[command(subcommand)]
     Bench(bench::BenchArgs),
@@ -44,6 +50,9 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Send(args) => client(send::run(args)),
         Command::Listen(args) => client(listen::run(args)),
+        #[cfg(unix)]
+        Command::Admin(args) => admin::run(args),
+        Command::Doctor(args) => Ok(doctor::run(&args)),
         Command::Bench(args) => bench::run(args),
     };
     outcome.unwrap_or_else(|error| {

@@ -4,6 +4,7 @@
 //! does not offer them. The server and the client drive these machines over real sockets and disks;
 //! `sim` drives the same machines over a model network and disk, in virtual time.
 
+pub mod bucket;
 pub mod custody;
 pub mod deadline;
 pub mod delivery;
@@ -11,6 +12,7 @@ pub mod desk;
 pub mod ids;
 pub mod limits;
 pub mod message;
+pub mod secret;
 pub mod session;
 pub mod shard;
 pub mod time;

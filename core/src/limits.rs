@@ -96,6 +96,80 @@ pub const OUTBOX_BYTES_MAX: usize = 512 << 10;
 /// Bytes of messages that wait for the committer, all sessions together; nothing is read beyond.
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 << 20;
 
+/// TLS handshakes under way at one time; further connections wait their turn.
+pub const TLS_HANDSHAKES_MAX: usize = 256;
+/// Connections that wait for their turn; the newest is closed beyond.
+pub const TLS_WAITING_MAX: usize = 8192;
+/// A TLS handshake that takes longer is given up.
+pub const TLS_HANDSHAKE_MS_MAX: u64 = 10_000;
+/// Connections over HTTPS whose handshake is done and which wait to be served.
+pub const HTTPS_ACCEPTED_MAX: usize = 64;
+
+/// Longest token or password of a login, in bytes; the login is refused.
+pub const TOKEN_BYTES_MAX: usize = 8192;
+/// A token's `exp` and `nbf` may miss by so long at most: clocks differ.
+pub const TOKEN_LEEWAY_S_MAX: u64 = 60;
+/// Keys that verify tokens at one time; those behind are not looked at.
+pub const TOKEN_KEYS_MAX: usize = 32;
+/// Largest file or answer with keys for tokens, in bytes; it is refused and the keys before stay.
+pub const TOKEN_KEY_FILE_BYTES_MAX: usize = 256 << 10;
+/// Keys are asked for at their URL no oftener, however many tokens name an unknown one.
+pub const TOKEN_KEYS_REFRESH_MS_MIN: u64 = 10_000;
+/// Keys from a URL are asked for again after so long, even if none is missed.
+pub const TOKEN_KEYS_REFRESH_MS: u64 = 600_000;
+
+/// Failed logins of one address that are answered at once; later ones are answered later.
+pub const FAILED_LOGINS_PER_ADDRESS: u32 = 20;
+/// One more after so long.
+pub const FAILED_LOGINS_PER_ADDRESS_REFILL_MS: u64 = 1_000;
+/// Failed logins of one user that are answered at once, from wherever they come.
+pub const FAILED_LOGINS_PER_USER: u32 = 5;
+/// One more after so long.
+pub const FAILED_LOGINS_PER_USER_REFILL_MS: u64 = 2_000;
+/// Longest delay of a refusal. Below [`LOGIN_MS_MAX`].
+pub const REFUSAL_DELAY_MS_MAX: u64 = 10_000;
+/// Refusals held back at one time, all addresses together; further ones are answered at once.
+pub const REFUSALS_DELAYED_MAX: usize = 4096;
+/// Addresses, and users, whose failures are remembered: half of it always, twice never.
+pub const FAILURES_REMEMBERED_MAX: usize = 16_384;
+
+/// Longest password of an account, in bytes.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// Logins that wait for the one password that is being hashed; "try again" beyond.
+pub const PASSWORDS_WAITING_MAX: usize = 256;
+/// Those of one address among them; its further ones wait behind everybody else's.
+pub const PASSWORDS_WAITING_PER_ADDRESS_MAX: usize = 8;
+/// Passwords that were right lately and are not hashed again: half of it always, twice never.
+pub const PASSWORDS_REMEMBERED_MAX: usize = 32_768;
+/// For so long.
+pub const PASSWORD_REMEMBERED_MS: u64 = 600_000;
+
+/// Requests to the login webhook at one time.
+pub const WEBHOOK_CONCURRENCY_MAX: usize = 64;
+/// Logins that wait for their turn at the webhook; "try again" beyond.
+pub const WEBHOOK_WAITING_MAX: usize = 2048;
+/// Those of addresses with many failed logins among them.
+pub const WEBHOOK_WAITING_SUSPICIOUS_MAX: usize = 128;
+/// Longest answer of the webhook, in bytes.
+pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 16 << 10;
+/// After the webhook was found to be down, one login in so long tries it; the others are told.
+pub const WEBHOOK_DOWN_RETRY_MS: u64 = 1_000;
+/// Logins that the webhook let in and that are remembered: half of it always, twice never.
+pub const WEBHOOK_REMEMBERED_MAX: usize = 65_536;
+/// For so long, for `allow_known`.
+pub const WEBHOOK_KNOWN_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Keys for the API.
+pub const API_KEYS_MAX: usize = 1000;
+/// Longest key that is looked at, in bytes.
+pub const API_KEY_BYTES_MAX: usize = 256;
+/// Users and addresses that are blocked.
+pub const BLOCKS_MAX: usize = 100_000;
+/// Conversations over `admin.sock` at one time.
+pub const ADMIN_CONNECTIONS_MAX: usize = 16;
+/// Longest line on `admin.sock`, in bytes.
+pub const ADMIN_LINE_BYTES_MAX: usize = 64 << 10;
+
 /// Skills of a tenant's desk. The setting is refused.
 pub const SKILLS_MAX: usize = 128;
 /// Relaxation rings of a team. The setting is refused.

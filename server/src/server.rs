@@ -10,7 +10,10 @@ use tidings_core::shard;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::api::{self, KeyCheck, NoKeys};
+#[cfg(unix)]
+use crate::admin::AdminSocket;
+use crate::api;
+use crate::auth::{Access, AuthError, Door, Kept};
 use crate::config::{ConfigError, Settings};
 use crate::handle::Handle;
 use crate::hooks::{Hooks, Inbox, Listener};
@@ -18,6 +21,8 @@ use crate::router::Router;
 use crate::store::{
     Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore, Store, StoreError,
 };
+use crate::transport::gate::Gate;
+use crate::transport::tls::{HttpsListener, Tls, TlsError};
 use crate::transport::{self, tcp, udp, websocket};
 
 /// How often messages that are old enough are looked for.
@@ -32,6 +37,12 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Logins could not be verified.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// An address cannot be bound.
     #[error("cannot listen on {transport} {address}: {reason}; is another server running there?")]
     Bind {
@@ -82,9 +93,11 @@ pub struct Server;
 pub struct Running {
     addresses: Addresses,
     router: Arc<Router>,
+    access: Access,
     tasks: JoinSet<()>,
     listening: Option<Listening>,
     shutdown: Duration,
+    _kept: Option<Kept>,
 }
 
 /// A server with what the application wants to say about it.
@@ -93,7 +106,6 @@ pub struct Builder {
     settings: Settings,
     hooks: Option<Arc<Hooks>>,
     store: Option<Arc<dyn Store>>,
-    keys: Arc<dyn KeyCheck>,
 }
 
 impl Server {
@@ -112,7 +124,6 @@ impl Server {
             settings,
             hooks: None,
             store: None,
-            keys: Arc::new(NoKeys),
         }
     }
 }
@@ -133,12 +144,6 @@ impl Builder {
         self
     }
 
-    /// Who may call the API; nobody otherwise.
-    pub fn api_keys(mut self, keys: impl KeyCheck) -> Builder {
-        self.keys = Arc::new(keys);
-        self
-    }
-
     /// As [`Server::start`].
     ///
     /// # Errors
@@ -149,7 +154,6 @@ impl Builder {
             settings,
             hooks,
             store,
-            keys,
         } = self;
         match settings.validate() {
             // An application may talk to its server through links inside the process alone.
@@ -157,7 +161,17 @@ impl Builder {
             Err(error) => return Err(error.into()),
         }
         let opened = settings.clone();
-        let store = tokio::task::spawn_blocking(move || open_store(&opened, store))
+        let open = move || {
+            let store = open_store(&opened, store)?;
+            let kept = Kept::take(&opened)?;
+            let door = Door::open(&opened, kept.is_some())?;
+            let tls = match (&opened.tls.cert_file, &opened.tls.key_file) {
+                (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
+                _ => None,
+            };
+            Ok::<_, StartError>((store, kept, door, tls))
+        };
+        let (store, kept, door, tls) = tokio::task::spawn_blocking(open)
             .await
             .map_err(|error| StartError::Cut(error.to_string()))??;
         let config = shard::Config {
@@ -169,10 +183,11 @@ impl Builder {
             tell_relayed: hooks.is_some(),
         };
         let stamped = settings.delivery.server_timestamp;
-        let router =
-            Router::start(config, stamped, store, hooks.clone()).map_err(StartError::Thread)?;
+        let router = Router::start(config, stamped, door.clone(), store, hooks.clone())
+            .map_err(StartError::Thread)?;
         let mut tasks = JoinSet::new();
-        let bound = bind(&settings, &router, keys, &mut tasks);
+        let access = Access(door.clone());
+        let bound = bind(&settings, tls.as_ref(), &router, &access, &mut tasks);
         let addresses = match bound {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -181,6 +196,20 @@ impl Builder {
                 return Err(error);
             }
         };
+        #[cfg(unix)]
+        if kept.is_some() {
+            match AdminSocket::bind(&settings.data) {
+                Ok(socket) => {
+                    tasks.spawn(socket.serve(router.clone(), Access(door.clone())));
+                }
+                // Everything else works; `tidings admin` then wants the server stopped.
+                Err(error) => tracing::error!(%error, "admin.sock cannot be made"),
+            }
+        }
+        tasks.spawn(door.clone().keep_fresh());
+        if let Some(tls) = tls {
+            tasks.spawn(tls.keep_fresh());
+        }
         if settings.delivery.retention_days > 0 {
             tasks.spawn(retain(router.clone(), settings.delivery.retention_days));
         }
@@ -189,9 +218,11 @@ impl Builder {
         Ok(Running {
             addresses,
             router,
+            access: Access(door),
             tasks,
             listening,
             shutdown,
+            _kept: kept,
         })
     }
 }
@@ -264,8 +295,9 @@ fn open_store(
 
 fn bind(
     settings: &Settings,
+    tls: Option<&Tls>,
     router: &Arc<Router>,
-    keys: Arc<dyn KeyCheck>,
+    access: &Access,
     tasks: &mut JoinSet<()>,
 ) -> Result<Addresses, StartError> {
     let failed = |transport, address| {
@@ -276,14 +308,16 @@ fn bind(
         }
     };
     let listen = &settings.listen;
+    let gate = Gate::new(settings.limits.connections_per_address);
+    let tls_if = |on: bool| tls.filter(|_| on).cloned();
     let mut addresses = Addresses::default();
     if let Some(address) = listen.tcp {
         let listener = transport::listen(address).map_err(failed("tcp", address))?;
         addresses.tcp = listener.local_addr().ok();
         let (router, max) = (router.clone(), settings.delivery.frame_bytes_max);
-        tasks.spawn(transport::accept(listener, move |socket, _| {
-            tokio::spawn(tcp::serve(router.clone(), socket, max));
-        }));
+        let serve = move |socket| tcp::serve(router.clone(), socket, max);
+        let greet = transport::greet(gate.clone(), tls_if(settings.tls.tcp), serve);
+        tasks.spawn(transport::accept(listener, greet));
     }
     if let Some(address) = listen.udp {
         let socket = udp::bind(address).map_err(failed("udp", address))?;
@@ -294,14 +328,21 @@ fn bind(
         let listener = transport::listen(address).map_err(failed("ws", address))?;
         addresses.ws = listener.local_addr().ok();
         let (router, echo) = (router.clone(), settings.echo);
-        tasks.spawn(transport::accept(listener, move |socket, _| {
-            tokio::spawn(websocket::serve(router.clone(), socket, echo));
-        }));
+        let serve = move |socket| websocket::serve(router.clone(), socket, echo);
+        let greet = transport::greet(gate, tls_if(settings.tls.ws), serve);
+        tasks.spawn(transport::accept(listener, greet));
     }
     if let Some(address) = listen.http {
         let listener = transport::listen(address).map_err(failed("http", address))?;
         addresses.http = listener.local_addr().ok();
-        tasks.spawn(api::serve(listener, Handle::new(router.clone()), keys));
+        let (handle, access) = (Handle::new(router.clone()), access.clone());
+        match tls_if(settings.tls.http) {
+            None => tasks.spawn(api::serve(listener, handle, access)),
+            Some(tls) => {
+                let listener = HttpsListener::new(listener, tls);
+                tasks.spawn(api::serve(listener, handle, access))
+            }
+        };
     }
     Ok(addresses)
 }
@@ -333,6 +374,12 @@ impl Running {
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// Accounts, keys, blocks and visitors.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access.clone()
     }
 
     /// What an application does with its server: send, kick, ask. Stays valid, and refuses, after

@@ -6,6 +6,7 @@ use super::routing::flush_own;
 use super::{Action, CloseReason, Event, SecondLogin, Shard, Undecided};
 use crate::custody::{Backlog, Grant, LoginRecord, Record};
 use crate::ids::{self, LinkId, Name};
+use crate::secret::Secret;
 use crate::session::{Entering, Identity, Phase, Transport};
 use crate::time::Now;
 use crate::wire::code;
@@ -56,7 +57,7 @@ impl Shard {
         let valid = valid
             .and_then(|()| declared.map_or(Ok(()), |d| ids::check_user(&d.device)))
             .and_then(|()| declared.map_or(Ok(()), |d| ids::check_user(&d.class)));
-        let token = login.token.clone().unwrap_or_default();
+        let token = Secret::from(login.token.clone().unwrap_or_default());
         let extra = login.extra.clone();
         let Some(session) = self.session_mut(link) else {
             return;

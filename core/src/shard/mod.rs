@@ -27,6 +27,7 @@ use crate::deadline::Deadlines;
 use crate::ids::{DeviceId, LinkId, Name};
 use crate::limits;
 use crate::message::MessageRef;
+use crate::secret::Secret;
 use crate::session::{Sense, Session, Transport};
 use crate::time::{Now, Time};
 use crate::wire::mobileimsdk::Frame;
@@ -237,7 +238,7 @@ pub enum Action {
         /// Who he says he is.
         user: Name,
         /// His proof.
-        token: String,
+        token: Secret,
         /// Whatever the application sends along.
         extra: Option<String>,
     },

@@ -71,6 +71,17 @@ pub const NOTICE_WAITING: i32 = 319;
 /// Code, ours: the application did not answer in time or failed; try again later.
 pub const REFUSED_LISTENER: i32 = 320;
 
+/// Code of a login answer, ours: the token or password is not right for this user.
+pub const REFUSED_TOKEN: i32 = 321;
+/// Code of a login answer, ours: the token was right once or will be: it has expired, or is not
+/// valid yet. A client gets itself a new one.
+pub const REFUSED_EXPIRED: i32 = 322;
+/// Code of a login answer, ours: logins cannot be verified now (too many at once, or whoever
+/// verifies them does not answer). A client tries again.
+pub const REFUSED_BUSY: i32 = 323;
+/// Code of a login answer, ours: this user or this address is blocked.
+pub const REFUSED_BLOCKED: i32 = 324;
+
 /// Reason that a listener is told for a session that ended without a kick.
 pub const KICK_NONE: i32 = -1;
 /// Kick code: the same user logged in elsewhere.

@@ -13,25 +13,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::Api;
 use super::extract::drain;
 use super::problem::Problem;
+use crate::auth::Scope;
 use crate::clock::Clock;
-
-/// What a key of the API permits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    /// To look.
-    Read,
-    /// To look and to send.
-    Send,
-    /// Everything.
-    Admin,
-}
-
-/// The keys of the API.
-pub trait KeyCheck: Send + Sync + 'static {
-    /// What the key permits; `None` if there is no such key. Must not block, and takes the same
-    /// time for all that are wrong.
-    fn check(&self, bearer: &str) -> Option<Scope>;
-}
 
 /// What is known of the caller behind a request.
 #[derive(Debug, Clone, Copy)]
@@ -49,15 +32,7 @@ fn needed(method: &Method) -> Scope {
     }
 }
 
-fn word(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Read => "read",
-        Scope::Send => "send",
-        Scope::Admin => "admin",
-    }
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
@@ -98,12 +73,12 @@ pub(super) async fn guard(
         Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
             .with("limit", limits::API_BURST_MAX)
             .into_response()
-    } else if scope < needed {
+    } else if !scope.permits(needed) {
         drain(request.into_body()).await;
-        let detail = format!("this call needs a key of scope {}", word(needed));
+        let detail = format!("this call needs a key of scope {needed}");
         Problem::new(StatusCode::FORBIDDEN, detail)
             .field("Authorization")
-            .with("value", word(scope))
+            .with("value", scope.to_string())
             .into_response()
     } else {
         request.extensions_mut().insert(Caller { key });

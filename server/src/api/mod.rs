@@ -18,9 +18,9 @@ mod idempotency;
 mod messages;
 mod openapi;
 mod problem;
+mod stats;
 mod users;
 
-pub use access::{KeyCheck, Scope};
 pub use openapi::document;
 
 use std::net::{IpAddr, SocketAddr};
@@ -34,14 +34,17 @@ use axum::routing::{delete, get, post, put};
 use axum::serve::{IncomingStream, Listener};
 use tokio::net::TcpListener;
 
+use crate::auth::{Access, Keys};
 use crate::handle::Handle;
+use crate::transport::tls::HttpsListener;
 use idempotency::Answers;
 use problem::Problem;
 
 /// What every call may use.
 pub(crate) struct Api {
     handle: Handle,
-    keys: Arc<dyn KeyCheck>,
+    access: Access,
+    keys: Keys,
     rates: access::Rates,
     answers: Answers,
 }
@@ -50,31 +53,28 @@ pub(crate) struct Api {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(IpAddr);
 
+impl Connected<IncomingStream<'_, HttpsListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, HttpsListener>) -> Peer {
+        Peer(stream.remote_addr().ip())
+    }
+}
+
 impl Connected<IncomingStream<'_, TcpListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Peer {
         Peer(stream.remote_addr().ip())
     }
 }
 
-/// Nobody has a key.
-#[derive(Debug)]
-pub(crate) struct NoKeys;
-
-impl KeyCheck for NoKeys {
-    fn check(&self, _bearer: &str) -> Option<Scope> {
-        None
-    }
-}
-
 /// Serves HTTP until the future is dropped.
-pub(crate) async fn serve<L>(listener: L, handle: Handle, keys: Arc<dyn KeyCheck>)
+pub(crate) async fn serve<L>(listener: L, handle: Handle, access: Access)
 where
     L: Listener<Addr = SocketAddr>,
     Peer: for<'a> Connected<IncomingStream<'a, L>>,
 {
     let api = Arc::new(Api {
         handle,
-        keys,
+        keys: access.keys(),
+        access,
         rates: access::Rates::new(),
         answers: Answers::default(),
     });
@@ -104,12 +104,18 @@ fn routes(api: Arc<Api>) -> Routes {
             "/groups/{id}/members/{user}",
             put(groups::add).delete(groups::leave),
         )
+        .route("/stats", get(stats::show))
+        .route(
+            "/users/{id}/block",
+            put(users::block).delete(users::unblock),
+        )
         .route_layer(from_fn_with_state(api.clone(), access::guard));
     let open = Routes::new().route("/openapi.json", get(docs::openapi));
     Routes::new()
         .nest("/api/v1", guarded.merge(open))
         .merge(health::routes())
         .merge(docs::routes())
+        .merge(stats::routes())
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
         .with_state(api)

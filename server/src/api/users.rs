@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidings_core::limits;
 use tidings_core::session::Transport;
 use tidings_core::wire::code;
+use tidings_core::{ids, limits};
 
 use super::Api;
 use super::extract::{Asked, Named, page};
 use super::problem::Problem;
+use crate::auth::{Command, Fault};
 use crate::router::OnlineSession;
 
 /// Conversations whose cursors are shown with a user.
@@ -124,6 +126,84 @@ pub(super) async fn show(
     })))
 }
 
+/// Why he is shut out.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Block {
+    reason: Option<String>,
+}
+
+pub(super) async fn block(
+    State(api): State<Arc<Api>>,
+    Named(user): Named<String>,
+    Asked(block): Asked<Block>,
+) -> Result<StatusCode, Problem> {
+    let reason = block.reason.unwrap_or_default();
+    check_reason(&reason)?;
+    if let Some(at) = reason.chars().position(char::is_control) {
+        let detail = "a reason has no control characters";
+        return Err(Problem::unprocessable(detail)
+            .field("reason")
+            .with("value", at));
+    }
+    check_user(&user)?;
+    let name = user.clone();
+    change(&api, Command::BlockUser { user, reason }).await?;
+    // Blocked first: whoever is ended here cannot come back.
+    let ended = api.handle.kick(&name, code::KICK_BY_ADMIN, Some("blocked"));
+    ended.map_err(|error| Problem::of("id", error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn unblock(
+    State(api): State<Arc<Api>>,
+    Named(user): Named<String>,
+) -> Result<StatusCode, Problem> {
+    check_user(&user)?;
+    match change(&api, Command::UnblockUser { user: user.clone() }).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(problem) if problem.status() == StatusCode::CONFLICT => {
+            let detail = "he is not blocked";
+            Err(Problem::not_found(detail).field("id").with("value", user))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+fn check_user(user: &str) -> Result<(), Problem> {
+    let plain = user.strip_prefix('~').unwrap_or(user);
+    ids::check_user(plain).map_err(|problem| Problem::name("id", user, problem))
+}
+
+/// Changes what the door keeps, on a thread where it may block.
+async fn change(api: &Arc<Api>, command: Command) -> Result<(), Problem> {
+    let access = api.access.clone();
+    let changed = tokio::task::spawn_blocking(move || access.execute(command)).await;
+    match changed {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(Fault::Refused(reason))) => Err(Problem::conflict(reason).field("id")),
+        Ok(Err(error)) => Err(unavailable(&error.to_string())),
+        Err(error) => Err(unavailable(&error.to_string())),
+    }
+}
+
+fn unavailable(reason: &str) -> Problem {
+    tracing::error!(reason, "accounts could not be changed");
+    let detail = "accounts cannot be written; see the server's log";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+}
+
+fn check_reason(reason: &str) -> Result<(), Problem> {
+    let max = limits::REASON_BYTES_MAX;
+    if reason.len() > max {
+        let detail = format!("a reason has at most {max} bytes");
+        return Err(Problem::unprocessable(detail)
+            .field("reason")
+            .limit(max, reason.len()));
+    }
+    Ok(())
+}
+
 /// Why they end.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,15 +217,7 @@ pub(super) async fn kick(
     Named(user): Named<String>,
     Asked(kick): Asked<Kick>,
 ) -> Result<Json<Value>, Problem> {
-    if let Some(reason) = &kick.reason
-        && reason.len() > limits::REASON_BYTES_MAX
-    {
-        let max = limits::REASON_BYTES_MAX;
-        let detail = format!("a reason has at most {max} bytes");
-        return Err(Problem::unprocessable(detail)
-            .field("reason")
-            .limit(max, reason.len()));
-    }
+    check_reason(kick.reason.as_deref().unwrap_or_default())?;
     let code = kick.code.unwrap_or(code::KICK_BY_ADMIN);
     let ended = api.handle.kick(&user, code, kick.reason.as_deref());
     let ended = ended.map_err(|error| Problem::of("id", error))?;

@@ -101,6 +101,14 @@ pub enum ConfigError {
         /// Its address.
         address: SocketAddr,
     },
+    /// A setting that another one demands, or two that exclude each other.
+    #[error("{key}: {problem}")]
+    Together {
+        /// Which key to look at.
+        key: &'static str,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// A group that cannot be.
     #[error("groups: group `{group}` {problem}")]
     Group {

@@ -75,15 +75,28 @@ fn top_level(
     let DeValue::Table(table) = value.get_ref() else {
         return Err(unknown(source, name, "", section));
     };
-    if table.is_empty() && keys::paths_in(section) == keys::paths() {
+    if table.is_empty() && !keys::is_section(section) {
         return Err(unknown(source, name, "", section));
     }
+    members(source, section, table, settings)
+}
+
+/// The members of a section, among them the sections inside it.
+fn members(
+    source: &Source<'_>,
+    section: &str,
+    table: &DeTable<'_>,
+    settings: &mut Settings,
+) -> Result<(), ConfigError> {
     for (name, value) in table {
         let path = format!("{section}.{}", name.get_ref());
-        let Some(key) = keys::by_path(&path) else {
-            return Err(unknown(source, name, section, &path));
-        };
-        single(source, key, value, settings)?;
+        match (keys::by_path(&path), value.get_ref()) {
+            (Some(key), _) => single(source, key, value, settings)?,
+            (None, DeValue::Table(inner)) if keys::is_section(&path) => {
+                members(source, &path, inner, settings)?;
+            }
+            _ => return Err(unknown(source, name, section, &path)),
+        }
     }
     Ok(())
 }

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use tidings_core::limits;
 use tidings_core::shard::SecondLogin;
 
+use super::door_keys;
 use super::{
-    Auth, AuthMode, ConfigError, Delivery, HookSettings, Listen, Log, LogFormat, Origin,
-    SessionSettings, Settings,
+    Auth, ConfigError, Delivery, HookSettings, Limits, Listen, Log, LogFormat, Origin,
+    SessionSettings, Settings, Tls,
 };
 use crate::store::Durability;
 
@@ -30,22 +31,23 @@ pub(super) struct Key {
     pub(super) path: &'static str,
     pub(super) kind: Kind,
     /// The default, as it stands in a TOML file.
-    default: &'static str,
+    pub(super) default: &'static str,
     /// What can be given, for errors and for the file's comments.
     pub(super) allowed: &'static str,
     /// What it does, for the file's comments.
-    doc: &'static str,
+    pub(super) doc: &'static str,
     /// The option of `tidings serve`, if it has one.
-    option: Option<&'static str>,
+    pub(super) option: Option<&'static str>,
     /// Sets it from text; `None` if the text is not allowed.
-    set: fn(&mut Settings, &str) -> Option<()>,
+    pub(super) set: fn(&mut Settings, &str) -> Option<()>,
 }
 
 const ADDRESS: &str =
     "an address with a port, as \"127.0.0.1:8901\" (port 0: any free one), or \"off\"";
 
-/// In the order of `config/default.toml`: what has no section comes first, because TOML wants that.
-static KEYS: [Key; 19] = [
+/// Followed by those of `door_keys`, in the order of `config/default.toml`: what has no section
+/// comes first, because TOML wants that.
+static KEYS: [Key; 17] = [
     Key {
         path: "data",
         kind: Kind::Text,
@@ -196,24 +198,6 @@ static KEYS: [Key; 19] = [
         },
     },
     Key {
-        path: "auth.mode",
-        kind: Kind::Text,
-        default: "\"open\"",
-        allowed: "\"open\"",
-        doc: "How logins are verified. open: anybody is who he says he is.",
-        option: None,
-        set: |s, v| set(&mut s.auth.mode, (v == "open").then_some(AuthMode::Open)),
-    },
-    Key {
-        path: "auth.allow_open_on_public",
-        kind: Kind::Flag,
-        default: "false",
-        allowed: "true or false",
-        doc: "Permits auth.mode = \"open\" on addresses that other machines reach.",
-        option: None,
-        set: |s, v| set(&mut s.auth.allow_open_on_public, v.parse().ok()),
-    },
-    Key {
         path: "hooks.timeout_ms",
         kind: Kind::Number,
         default: "5000",
@@ -264,15 +248,30 @@ static KEYS: [Key; 19] = [
     },
 ];
 
+/// Every setting there is.
+fn all() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().chain(&door_keys::KEYS)
+}
+
 /// Stores a value that was understood.
-fn set<T>(place: &mut T, value: Option<T>) -> Option<()> {
+pub(super) fn set<T>(place: &mut T, value: Option<T>) -> Option<()> {
     *place = value?;
     Some(())
 }
 
-fn number<T: std::str::FromStr + PartialOrd>(text: &str, min: T, max: T) -> Option<T> {
+pub(super) fn number<T: std::str::FromStr + PartialOrd>(text: &str, min: T, max: T) -> Option<T> {
     let value: T = text.parse().ok()?;
     (value >= min && value <= max).then_some(value)
+}
+
+/// Empty is none.
+pub(super) fn text(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Empty is none.
+pub(super) fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
 }
 
 #[allow(clippy::option_option)] // understood or not; on or off
@@ -329,7 +328,7 @@ impl Key {
     }
 
     fn section(&self) -> &'static str {
-        match (self.path.split_once('.'), self.kind) {
+        match (self.path.rsplit_once('.'), self.kind) {
             (Some((section, _)), _) => section,
             (None, Kind::Groups) => self.path,
             (None, _) => "",
@@ -338,21 +337,31 @@ impl Key {
 }
 
 pub(super) fn by_path(path: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.path == path)
+    all().find(|key| key.path == path)
 }
 
 pub(super) fn by_variable(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.variable() == name)
+    all().find(|key| key.variable() == name)
+}
+
+/// True if there are keys inside it, as in `auth` or `auth.jwt`.
+pub(super) fn is_section(path: &str) -> bool {
+    let inside = |key: &Key| {
+        key.path
+            .strip_prefix(path)
+            .is_some_and(|rest| rest.starts_with('.'))
+    };
+    all().any(inside)
 }
 
 /// All keys, for an error.
 pub(super) fn paths() -> String {
-    join(KEYS.iter())
+    join(all())
 }
 
 /// The keys of a section, for an error; all of them if there is no such section.
 pub(super) fn paths_in(section: &str) -> String {
-    let inside: Vec<_> = KEYS.iter().filter(|k| k.section() == section).collect();
+    let inside: Vec<_> = all().filter(|k| k.section() == section).collect();
     if section.is_empty() || inside.is_empty() {
         return paths();
     }
@@ -397,9 +406,10 @@ pub(super) fn defaults() -> Settings {
             sense: None,
             second_login: SecondLogin::Replace,
         },
-        auth: Auth {
-            mode: AuthMode::Open,
-            allow_open_on_public: false,
+        auth: Auth::default(),
+        tls: Tls::default(),
+        limits: Limits {
+            connections_per_address: 0,
         },
         hooks: HookSettings { timeout_ms: 0 },
         groups: BTreeMap::new(),
@@ -410,7 +420,7 @@ pub(super) fn defaults() -> Settings {
         },
         echo: false,
     };
-    for key in &KEYS {
+    for key in all() {
         let value = key.default.trim_matches('"');
         (key.set)(&mut settings, value).expect("invariant: the table's defaults are allowed");
     }
@@ -418,7 +428,7 @@ pub(super) fn defaults() -> Settings {
 }
 
 /// What stands above each section of the file.
-const SECTIONS: [(&str, &str); 7] = [
+const SECTIONS: [(&str, &str); 11] = [
     ("listen", "Where clients connect."),
     ("delivery", "How messages are kept and sent."),
     (
@@ -426,6 +436,16 @@ const SECTIONS: [(&str, &str); 7] = [
         "How long sessions last and what a second login meets.",
     ),
     ("auth", "Who may log in."),
+    ("auth.jwt", "For auth.mode = \"jwt\": key_file or jwks."),
+    ("auth.webhook", "For auth.mode = \"webhook\"."),
+    (
+        "tls",
+        "TLS around TCP, WebSocket and HTTP, once both files are named. Datagrams stay readable.",
+    ),
+    (
+        "limits",
+        "What one address may take. This machine itself is spared.",
+    ),
     ("hooks", "Applications that embed the server."),
     ("log", "What is logged to standard error."),
     ("groups", ""),
@@ -440,7 +460,7 @@ pub(super) fn default_file() -> String {
          # key or a bad value is an error that names it.\n",
     );
     let mut section = "";
-    for key in &KEYS {
+    for key in all() {
         if key.section() != section {
             section = key.section();
             let doc = SECTIONS.iter().find(|(name, _)| *name == section);

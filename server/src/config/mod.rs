@@ -6,6 +6,7 @@
 //! value, what is allowed and where it was said (`error`). What does not: deciding anything with a
 //! setting. Called by `tidings serve` and by applications that embed the server.
 
+mod door_keys;
 mod error;
 mod file;
 mod keys;
@@ -40,6 +41,10 @@ pub struct Settings {
     pub session: SessionSettings,
     /// Who may log in.
     pub auth: Auth,
+    /// TLS around TCP, WebSocket and HTTP.
+    pub tls: Tls,
+    /// What one address may take.
+    pub limits: Limits,
     /// How long an embedding application's listener may take.
     pub hooks: HookSettings,
     /// Fixed groups, by name without the `#`; made to have exactly these members at start.
@@ -89,13 +94,40 @@ pub struct SessionSettings {
     pub second_login: SecondLogin,
 }
 
-/// Who may log in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Auth {
-    /// How logins are verified.
-    pub mode: AuthMode,
-    /// Permits [`AuthMode::Open`] on addresses that other machines reach.
-    pub allow_open_on_public: bool,
+pub use crate::auth::settings::{Auth, AuthMode, Jwt, JwtAlgorithm, Webhook, WhenDown};
+
+/// TLS by rustls; off without a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate and those that lead to its root, as PEM.
+    pub cert_file: Option<PathBuf>,
+    /// Its private key, as PEM.
+    pub key_file: Option<PathBuf>,
+    /// Around `listen.tcp`.
+    pub tcp: bool,
+    /// Around `listen.ws`.
+    pub ws: bool,
+    /// Around `listen.http`.
+    pub http: bool,
+}
+
+impl Default for Tls {
+    fn default() -> Tls {
+        Tls {
+            cert_file: None,
+            key_file: None,
+            tcp: true,
+            ws: true,
+            http: true,
+        }
+    }
+}
+
+/// What one address may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time; 0 is no limit. This machine itself is spared.
+    pub connections_per_address: u32,
 }
 
 /// How long an embedding application's listener may take.
@@ -103,14 +135,6 @@ pub struct Auth {
 pub struct HookSettings {
     /// For one call. A question that is not answered by then is answered with a refusal.
     pub timeout_ms: u64,
-}
-
-/// How logins are verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AuthMode {
-    /// Anybody is who he says he is; any token will do.
-    #[default]
-    Open,
 }
 
 /// What is logged to standard error, and how.
@@ -230,6 +254,15 @@ impl Settings {
                     return Err(ConfigError::OpenOnPublic { key, address });
                 }
             }
+        }
+        self.auth.validate()?;
+        if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
+            let problem = "tls.cert_file and tls.key_file belong together: set both".to_owned();
+            let key = match self.tls.key_file {
+                None => "tls.key_file",
+                Some(_) => "tls.cert_file",
+            };
+            return Err(ConfigError::Together { key, problem });
         }
         for (group, members) in &self.groups {
             check_group(group, members).map_err(|problem| ConfigError::Group {

@@ -4,6 +4,7 @@ use tidings_core::ids::{self, Name, SERVER};
 use tidings_core::message::MessageRef;
 
 use super::{Handle, HandleError, check_group, check_user, name_error};
+use crate::metrics::Snapshot;
 use crate::store::{Profile, Receipt, Search};
 
 /// Whether the server takes messages.
@@ -18,6 +19,16 @@ pub enum Readiness {
 }
 
 impl Handle {
+    /// What the server counts, at this moment.
+    ///
+    /// # Errors
+    /// If the store cannot be asked for its size.
+    pub async fn stats(&self) -> Result<Snapshot, HandleError> {
+        let store = self.router.store().clone();
+        let size = self.router.blocking(move || store.size()).await?;
+        Ok(self.router.stats(size))
+    }
+
     /// Whether the server takes messages.
     #[must_use]
     pub fn readiness(&self) -> Readiness {

@@ -11,8 +11,8 @@ use tidings_core::message::MessageRef;
 use tidings_core::session::Transport;
 use tidings_core::shard::CloseReason;
 
-/// A LOGIN to be verified.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A LOGIN to be verified. Its `Debug` hides the token.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoginRequest {
     /// Who he says he is. Already checked to be a possible user id.
@@ -25,6 +25,16 @@ pub struct LoginRequest {
     pub transport: Transport,
     /// From where; `None` for a link inside this process.
     pub address: Option<SocketAddr>,
+}
+
+impl std::fmt::Debug for LoginRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoginRequest")
+            .field("user", &self.user)
+            .field("transport", &self.transport)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A login that succeeded, as long as it lasts and in the notice of its end.

@@ -8,12 +8,14 @@
 mod datagram;
 mod encode;
 mod local;
+mod socket;
 mod stream;
 
 pub(crate) use datagram::Datagrams;
 pub(crate) use encode::Encoder;
 pub use local::LocalEvent;
 pub(crate) use local::{Custody, LocalEnd, LocalRef};
+pub(crate) use socket::Socket;
 pub(crate) use stream::{Framing, Next, StreamLink};
 
 use std::net::SocketAddr;

@@ -10,8 +10,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tidings_core::limits;
 use tidings_core::wire::websocket::{self, Opcode};
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+
+use super::socket::Socket;
 
 /// How long a closing link may take to send its last bytes and to hear the other side's end.
 const LINGER: Duration = Duration::from_secs(3);
@@ -67,7 +68,7 @@ impl Outbox {
 /// reference, never before somebody who still sends.
 #[derive(Debug)]
 pub(crate) struct StreamLink {
-    stream: TcpStream,
+    socket: Socket,
     peer: Option<SocketAddr>,
     framing: Framing,
     /// For the rare task; flushing happens on threads that are not the runtime's.
@@ -79,14 +80,14 @@ pub(crate) struct StreamLink {
 
 impl StreamLink {
     /// Must be called on a runtime.
-    pub(crate) fn new(stream: TcpStream, framing: Framing) -> Arc<StreamLink> {
+    pub(crate) fn new(socket: Socket, framing: Framing) -> Arc<StreamLink> {
         let outbox = Mutex::new(Outbox::default());
         let runtime = Handle::current();
-        let peer = stream.peer_addr().ok();
+        let peer = socket.stream().peer_addr().ok();
         Arc::new(StreamLink {
-            stream,
-            peer,
+            socket,
             framing,
+            peer,
             runtime,
             outbox,
             dirty: AtomicBool::new(false),
@@ -137,10 +138,16 @@ impl StreamLink {
         self.outbox.lock().is_full()
     }
 
+    /// True if it is not read now: the shard asked for it, or too much waits to be sent.
+    pub(crate) fn is_held_back(&self) -> bool {
+        let outbox = self.outbox.lock();
+        outbox.paused || outbox.is_full()
+    }
+
     /// True if something waits to be sent.
     pub(crate) fn has_unsent(&self) -> bool {
         let outbox = self.outbox.lock();
-        outbox.sending + outbox.bytes.len() > 0
+        outbox.busy || outbox.sending + outbox.bytes.len() > 0
     }
 
     /// Do not read, or read again.
@@ -191,14 +198,20 @@ impl StreamLink {
             return; // whoever sends will see the new bytes
         }
         outbox.busy = true;
-        while !outbox.bytes.is_empty() {
+        loop {
+            if outbox.bytes.is_empty() && !self.socket.owes() {
+                // Last of all the goodbye of TLS.
+                if !outbox.closing || outbox.ended || !self.socket.say_goodbye() {
+                    break;
+                }
+            }
             let mut bytes = std::mem::take(&mut outbox.bytes);
             outbox.sending = bytes.len();
             drop(outbox);
-            let (sent, outcome) = self.send(&bytes);
+            let (sent, outcome) = self.socket.send(&bytes);
             outbox = self.outbox.lock();
             outbox.sending = 0;
-            if sent < bytes.len() && outcome.is_ok() {
+            if outcome.is_ok() && (sent < bytes.len() || self.socket.owes()) {
                 bytes.drain(..sent);
                 bytes.append(&mut outbox.bytes);
                 outbox.bytes = bytes;
@@ -209,29 +222,15 @@ impl StreamLink {
                 // The peer is gone; the reading task will notice.
                 outbox.bytes = Vec::new();
                 outbox.closing = true;
+                break;
             }
         }
         outbox.busy = false;
         if outbox.closing && !outbox.ended {
             outbox.ended = true;
-            let _ = socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write);
+            let _ = self.below().shutdown(std::net::Shutdown::Write);
         }
         outbox.wake_reader();
-    }
-
-    /// Returns how much the socket took, and whether it still lives.
-    fn send(&self, bytes: &[u8]) -> (usize, io::Result<()>) {
-        let mut sent = 0;
-        while sent < bytes.len() {
-            match self.stream.try_write(&bytes[sent..]) {
-                Ok(0) => return (sent, Err(io::ErrorKind::WriteZero.into())),
-                Ok(n) => sent += n,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return (sent, Ok(())),
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return (sent, Err(e)),
-            }
-        }
-        (sent, Ok(()))
     }
 
     /// The socket is full: a task, which exists only as long as it is, goes on. (`busy` stays set,
@@ -239,7 +238,7 @@ impl StreamLink {
     fn flush_when_writable(self: &Arc<Self>) {
         let link = self.clone();
         self.runtime.spawn(async move {
-            if link.stream.writable().await.is_ok() {
+            if link.socket.stream().writable().await.is_ok() {
                 link.outbox.lock().busy = false;
                 link.flush();
             }
@@ -269,12 +268,24 @@ impl StreamLink {
                 return Poll::Pending;
             }
         }
-        self.stream.poll_read_ready(cx).map(|_| Next::Read)
+        if self.socket.is_fresh() {
+            return Poll::Ready(Next::Read);
+        }
+        let ready = self.socket.stream().poll_read_ready(cx);
+        ready.map(|_| Next::Read)
     }
 
     /// Reads what is there.
-    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.try_read(buffer)
+    pub(crate) fn try_read(self: &Arc<Self>, buffer: &mut [u8]) -> io::Result<usize> {
+        let outcome = self.socket.try_read(buffer);
+        if self.socket.owes() {
+            self.flush(); // TLS has something to say of its own: an alert, a new key
+        }
+        outcome
+    }
+
+    fn below(&self) -> socket2::SockRef<'_> {
+        socket2::SockRef::from(self.socket.stream())
     }
 
     /// After closing: reads and discards until the other side has ended too, so that unread bytes
@@ -283,11 +294,12 @@ impl StreamLink {
         self.flush();
         let wait = async {
             let mut sink = vec![0u8; 4096];
+            let stream = self.socket.stream();
             loop {
-                if self.stream.readable().await.is_err() {
+                if stream.readable().await.is_err() {
                     return;
                 }
-                match self.stream.try_read(&mut sink) {
+                match stream.try_read(&mut sink) {
                     Ok(0) => return,
                     Ok(_) => {}
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -306,7 +318,7 @@ impl StreamLink {
         outbox.ended = true;
         outbox.bytes = Vec::new();
         outbox.wake_reader();
-        let _ = socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
+        let _ = self.below().shutdown(std::net::Shutdown::Both);
     }
 
     /// True once the last byte is sent and the sending direction has ended.

@@ -51,7 +51,7 @@ impl Router {
         };
         let request = LoginRequest {
             user: credentials.user.clone(),
-            token: credentials.token.clone(),
+            token: credentials.token.expose().to_owned(),
             extra: credentials.extra.clone(),
             transport: guarded.shard.transport_of(link).unwrap_or(Transport::Local),
             address: guarded.end(link).and_then(LinkEnd::address),
@@ -83,6 +83,7 @@ impl Router {
             if let Some(Some(entry)) = guarded.links.get_mut(slot(*link)) {
                 entry.since_ms = now.wall_ms;
             }
+            self.metrics.login(true);
             if self.hooks.is_some() {
                 let view = guarded.shard.session_of(*link);
                 session = Some(Arc::new(SessionInfo {

@@ -21,7 +21,7 @@ mod tail;
 
 pub use look::{Device, Profile, Receipt, Search, Size};
 pub use memory::{MemoryOptions, MemoryStore};
-pub use sqlite::{SqliteOptions, SqliteStore};
+pub use sqlite::{SqliteOptions, SqliteStore, lock_directory};
 
 use serde::{Deserialize, Serialize};
 use tidings_core::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};

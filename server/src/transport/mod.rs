@@ -4,8 +4,11 @@
 //! among all connections, hands whole frames to the router, and keeps only the beginning of a frame
 //! that is not whole. Called by `Server`.
 
+pub(crate) mod certificate;
+pub(crate) mod gate;
 mod stream;
 pub(crate) mod tcp;
+pub(crate) mod tls;
 pub(crate) mod udp;
 pub(crate) mod websocket;
 
@@ -14,6 +17,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use crate::link::Socket;
+use gate::Gate;
+use tls::Tls;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 4096;
@@ -30,6 +37,38 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// What becomes of an accepted connection: counted, dressed in TLS if that is on, served.
+pub(crate) fn greet<S, F>(
+    gate: Gate,
+    tls: Option<Tls>,
+    serve: S,
+) -> impl FnMut(TcpStream, SocketAddr)
+where
+    S: Fn(Socket) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    move |stream, peer| {
+        let Some(place) = gate.enter(peer.ip()) else {
+            tracing::debug!(address = %peer.ip(), "too many connections from one address");
+            return;
+        };
+        let serve = serve.clone();
+        // Two tasks, so that a plain connection does not carry the size of a handshake.
+        match tls.clone() {
+            None => tokio::spawn(async move {
+                let _place = place;
+                serve(Socket::from(stream)).await;
+            }),
+            Some(tls) => tokio::spawn(async move {
+                let _place = place;
+                if let Some(socket) = Box::pin(tls.accept(stream)).await {
+                    serve(socket).await;
+                }
+            }),
+        };
+    }
 }
 
 /// Accepts for ever; the caller drops the future to stop.

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::sync::Arc;
 
 use crate::link::{Next, StreamLink};
 use crate::router::Router;
@@ -27,7 +28,7 @@ pub(super) enum End {
 /// many bytes it used, or an end.
 pub(super) async fn read(
     router: &Router,
-    link: &StreamLink,
+    link: &Arc<StreamLink>,
     take: impl FnMut(&mut [u8]) -> Result<usize, End>,
 ) -> End {
     read_after(router, link, Vec::new(), take).await
@@ -36,7 +37,7 @@ pub(super) async fn read(
 /// The same for a connection of which `rest` was read before.
 pub(super) async fn read_after(
     router: &Router,
-    link: &StreamLink,
+    link: &Arc<StreamLink>,
     mut rest: Vec<u8>,
     mut take: impl FnMut(&mut [u8]) -> Result<usize, End>,
 ) -> End {
@@ -63,7 +64,7 @@ pub(super) async fn read_after(
 }
 
 fn read_once(
-    link: &StreamLink,
+    link: &Arc<StreamLink>,
     buffer: &mut Vec<u8>,
     rest: &mut Vec<u8>,
     take: &mut impl FnMut(&mut [u8]) -> Result<usize, End>,

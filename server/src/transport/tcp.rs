@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use tidings_core::session::Transport;
 use tidings_core::wire::mobileimsdk::{self, tcp};
-use tokio::net::TcpStream;
 
 use super::stream::{self, End};
-use crate::link::{Framing, StreamLink};
+use crate::link::{Framing, Socket, StreamLink};
 use crate::router::{Arrival, Router};
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(router: Arc<Router>, socket: TcpStream, frame_bytes_max: usize) {
+pub(crate) async fn serve(router: Arc<Router>, socket: Socket, frame_bytes_max: usize) {
     let link = StreamLink::new(socket, Framing::Length);
     let id = router.open_stream(&link, Transport::Tcp);
     let end = stream::read(&router, &link, |bytes| {

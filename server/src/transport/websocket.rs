@@ -10,10 +10,9 @@ use tidings_core::session::Transport;
 use tidings_core::wire::mobileimsdk;
 use tidings_core::wire::websocket::handshake::{self, parse_upgrade};
 use tidings_core::wire::websocket::{Decoder, Event, Opcode, ProtocolError, Role};
-use tokio::net::TcpStream;
 
 use super::stream::{self, End};
-use crate::link::{Framing, StreamLink};
+use crate::link::{Framing, Socket, StreamLink};
 use crate::router::{Arrival, Router};
 
 /// Where MobileIMSDK's clients connect.
@@ -30,7 +29,7 @@ enum Purpose {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(router: Arc<Router>, socket: TcpStream, echo: bool) {
+pub(crate) async fn serve(router: Arc<Router>, socket: Socket, echo: bool) {
     let link = StreamLink::new(socket, Framing::WebSocket);
     let Ok(Some((purpose, rest))) = Box::pin(tokio::time::timeout(
         UPGRADE_WITHIN,

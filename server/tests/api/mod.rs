@@ -8,27 +8,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
-use tidings_server::api::{KeyCheck, Scope};
+use tidings_server::auth::{Command, Scope};
 use tidings_server::config::Settings;
 use tidings_server::store::Durability;
 use tidings_server::{Running, Server};
 
 /// Only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Three keys, by their scope's name.
-pub(crate) struct TestKeys;
-
-impl KeyCheck for TestKeys {
-    fn check(&self, bearer: &str) -> Option<Scope> {
-        match bearer {
-            "admin" => Some(Scope::Admin),
-            "send" => Some(Scope::Send),
-            "read" => Some(Scope::Read),
-            _ => None,
-        }
-    }
-}
 
 /// In memory, HTTP alone.
 pub(crate) fn settings() -> Settings {
@@ -43,12 +29,21 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) async fn start(settings: Settings) -> (Running, Client) {
-    let running = Server::builder(settings)
-        .api_keys(TestKeys)
-        .start()
-        .await
-        .unwrap();
-    let client = Client(running.addresses().http.unwrap());
+    let running = Server::start(settings).await.unwrap();
+    let key = |scope| {
+        let name = String::new();
+        let made = running.access().execute(Command::KeyCreate { scope, name });
+        made.unwrap_or_else(|error| panic!("{error}"))["key"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let client = Client {
+        address: running.addresses().http.unwrap(),
+        admin: key(Scope::Admin),
+        send: key(Scope::Send),
+        read: key(Scope::Read),
+    };
     (running, client)
 }
 
@@ -93,13 +88,38 @@ impl Answer {
 }
 
 /// One connection a call.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Client(pub(crate) SocketAddr);
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) address: SocketAddr,
+    /// Keys, by their scope.
+    pub(crate) admin: String,
+    pub(crate) send: String,
+    pub(crate) read: String,
+}
 
 impl Client {
-    /// A call with the key `admin`.
-    pub(crate) async fn call(self, method: &str, path: &str, body: Option<Value>) -> Answer {
-        let mut headers = vec![("Authorization", "Bearer admin".to_owned())];
+    pub(crate) fn bearer(&self, key: &str) -> (&'static str, String) {
+        ("Authorization", format!("Bearer {key}"))
+    }
+
+    /// `POST /messages` with these headers besides.
+    pub(crate) async fn send_with(&self, headers: &[(&'static str, &str)], body: &Value) -> Answer {
+        let mut all = vec![
+            self.bearer(&self.send),
+            ("Content-Type", "application/json".to_owned()),
+        ];
+        all.extend(
+            headers
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        self.raw("POST", "/api/v1/messages", all, body.to_string())
+            .await
+    }
+
+    /// A call that may do everything.
+    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let mut headers = vec![self.bearer(&self.admin)];
         let body = body.map(|body| body.to_string());
         if body.is_some() {
             headers.push(("Content-Type", "application/json".to_owned()));
@@ -108,17 +128,17 @@ impl Client {
             .await
     }
 
-    pub(crate) async fn get(self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call("GET", path, None).await
     }
 
-    pub(crate) async fn post(self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.call("POST", path, Some(body)).await
     }
 
     /// A call with these headers and this body.
     pub(crate) async fn raw(
-        self,
+        &self,
         method: &str,
         path: &str,
         headers: Vec<(&str, String)>,
@@ -130,7 +150,7 @@ impl Client {
             head += &format!("{name}: {value}\r\n");
         }
         head += &format!("Content-Length: {}\r\n\r\n", body.len());
-        let address = self.0;
+        let address = self.address;
         tokio::task::spawn_blocking(move || exchange(address, &head, &body))
             .await
             .unwrap()

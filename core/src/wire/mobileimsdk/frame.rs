@@ -1,14 +1,17 @@
 //! The frame and its decoder.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::{DecodeError, fast};
+use crate::wire::code;
 use crate::wire::json::{Reader, Token};
 
 /// One frame (MobileIMSDK: a `Protocal` object), borrowed from the bytes where it can be.
 ///
-/// The default is what the reference server makes of `{}` (§2.1): 0, false and nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// The default is what the reference server makes of `{}` (§2.1): 0, false and nothing. `Debug`
+/// hides what a LOGIN carries: a token must not reach a log.
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Frame<'a> {
     /// Crossed a message broker (`bridge`); false here, copied into acknowledgements.
     pub bridge: bool,
@@ -28,6 +31,26 @@ pub struct Frame<'a> {
     pub typeu: i32,
     /// Time by the server's clock in milliseconds since 1970 UTC; −1 if unset.
     pub sm: i64,
+}
+
+impl fmt::Debug for Frame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let data = match self.kind {
+            code::LOGIN => self.data.as_ref().map(|_| "hidden"),
+            _ => self.data.as_deref(),
+        };
+        f.debug_struct("Frame")
+            .field("bridge", &self.bridge)
+            .field("kind", &self.kind)
+            .field("data", &data)
+            .field("from", &self.from)
+            .field("to", &self.to)
+            .field("fp", &self.fp)
+            .field("qos", &self.qos)
+            .field("typeu", &self.typeu)
+            .field("sm", &self.sm)
+            .finish()
+    }
 }
 
 impl Frame<'_> {

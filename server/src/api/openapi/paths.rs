@@ -12,6 +12,8 @@ pub(super) fn all() -> Value {
         "/users": { "get": users() },
         "/users/{id}": { "get": user() },
         "/users/{id}/sessions": { "delete": kick() },
+        "/users/{id}/block": { "put": block(true), "delete": block(false) },
+        "/stats": { "get": stats() },
         "/users/{id}/conversations": { "get": conversations() },
         "/users/{id}/conversations/{peer}/messages": { "get": history() },
         "/groups/{id}": { "put": put_group(), "get": group(), "delete": remove_group() },
@@ -305,6 +307,50 @@ fn member(add: bool) -> Value {
         body: None,
         answer: done("It is so."),
         problems: &["404"],
+    }
+    .json()
+}
+
+fn block(block: bool) -> Value {
+    let reason = json!({ "type": "string", "maxLength": limits::REASON_BYTES_MAX });
+    let mut parameters = vec![in_path("id", "User", "bob")];
+    if block {
+        parameters.push(in_query("reason", reason, "For whoever looks at the list."));
+    }
+    let (id, summary, description) = if block {
+        (
+            "blockUser",
+            "Shut a user out",
+            "His sessions end, and he cannot log in any more.",
+        )
+    } else {
+        ("unblockUser", "Let a user in again", "")
+    };
+    Call {
+        id,
+        tag: "users",
+        summary,
+        description: description.into(),
+        parameters,
+        body: None,
+        answer: done("It is so."),
+        problems: if block { &["409"] } else { &["404"] },
+    }
+    .json()
+}
+
+fn stats() -> Value {
+    Call {
+        id: "showStats",
+        tag: "server",
+        summary: "What the server counts",
+        description: "The same as `/metrics` says to Prometheus, which needs no key from the \
+            server's own machine."
+            .into(),
+        parameters: Vec::new(),
+        body: None,
+        answer: ok("Stats", "Each name with its unit and what it is now."),
+        problems: &[],
     }
     .json()
 }

@@ -286,6 +286,32 @@ fn people() -> Value {
                 } },
             },
         },
+        "Stats": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["unit", "help"],
+                "properties": {
+                    "unit": { "type": "string" },
+                    "help": { "type": "string" },
+                    "values": { "type": "array", "items": {
+                        "type": "object",
+                        "required": ["labels", "value"],
+                        "properties": {
+                            "labels": { "type": "object", "additionalProperties": { "type": "string" } },
+                            "value": { "type": "integer" },
+                        },
+                    } },
+                    "buckets": { "type": "array", "items": {
+                        "type": "object",
+                        "required": ["up_to", "count"],
+                        "properties": { "up_to": { "type": "number" }, "count": { "type": "integer" } },
+                    } },
+                    "sum": { "type": "number" },
+                    "count": { "type": "integer" },
+                },
+            },
+        },
         "Ended": {
             "type": "object",
             "required": ["sessions"],

@@ -93,6 +93,15 @@ struct Inner {
     _lock: File,
 }
 
+/// Makes the data directory if need be and takes it for this process, until the file is dropped:
+/// for tools that work on its files while no server does.
+///
+/// # Errors
+/// If another process has it, or it cannot be made.
+pub fn lock_directory(dir: &Path) -> Result<File, StoreError> {
+    files::lock(&Paths::new(dir))
+}
+
 impl SqliteStore {
     /// Opens the store in a directory, made if need be, for this process alone.
     ///

@@ -5,6 +5,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use super::DecodeError;
 use super::frame::{int64, string};
 use crate::limits;
@@ -13,8 +15,8 @@ use crate::wire::json::{Reader, Token, put_int, put_string};
 // The words of the errors below name these limits.
 const _: () = assert!(limits::DECLARED_CAPS_MAX == 16 && limits::NAME_BYTES_MAX == 64);
 
-/// Payload of a LOGIN frame.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Payload of a LOGIN frame. Its `Debug` hides the token.
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Login {
     /// Who (`loginUserId`).
     pub user: Option<String>,
@@ -27,6 +29,16 @@ pub struct Login {
     pub first_login_time: i64,
     /// Our extension (`tidings`), if the client declared it.
     pub tidings: Option<Declared>,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("user", &self.user)
+            .field("first_login_time", &self.first_login_time)
+            .field("tidings", &self.tidings)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a client declares about itself in the member `tidings` of its login.

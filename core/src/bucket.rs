@@ -1,0 +1,111 @@
+//! Token buckets by key, for limits that slow down instead of refusing. Time comes in.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::time::Time;
+
+/// What a bucket holds and how fast it fills again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Takes that cost nothing in a row.
+    pub burst: u32,
+    /// One more after so long.
+    pub refill_ms: u64,
+}
+
+/// Buckets of many keys in bounded memory: at most twice `keys_max`. A key that was not seen while
+/// that many others were is forgotten, which is to say that its bucket is full again.
+#[derive(Debug)]
+pub struct Buckets<K> {
+    rate: Rate,
+    keys_max: usize,
+    /// When each bucket is full again: all that needs to be remembered of it.
+    young: HashMap<K, Time>,
+    old: HashMap<K, Time>,
+}
+
+impl<K: Hash + Eq> Buckets<K> {
+    /// All full.
+    #[must_use]
+    pub fn new(rate: Rate, keys_max: usize) -> Buckets<K> {
+        Buckets {
+            rate,
+            keys_max,
+            young: HashMap::new(),
+            old: HashMap::new(),
+        }
+    }
+
+    /// Takes one; returns how long the caller must wait for it, 0 while there are some. An empty
+    /// bucket goes no further into debt than `wait_ms_max`.
+    pub fn take(&mut self, now: Time, key: K, wait_ms_max: u64) -> u64 {
+        let known = self.young.get(&key).or_else(|| self.old.get(&key));
+        let full_at = known.copied().unwrap_or(now).max(now);
+        let allowed = self.rate.refill_ms * u64::from(self.rate.burst);
+        let next = (full_at + self.rate.refill_ms).min(now + (allowed + wait_ms_max));
+        if self.young.len() >= self.keys_max && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, next);
+        next.since_ms(now + allowed)
+    }
+
+    /// True if the next take would have to wait.
+    #[must_use]
+    pub fn is_empty(&self, now: Time, key: &K) -> bool {
+        let known = self.young.get(key).or_else(|| self.old.get(key));
+        let allowed = self.rate.refill_ms * u64::from(self.rate.burst);
+        known.is_some_and(|full_at| (*full_at + self.rate.refill_ms).since_ms(now) > allowed)
+    }
+
+    /// Keys remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate {
+        burst: 3,
+        refill_ms: 1000,
+    };
+
+    #[test]
+    fn a_burst_is_free_and_then_it_costs_time() {
+        let mut buckets = Buckets::new(RATE, 10);
+        let now = Time(5_000);
+        let waits: Vec<u64> = (0..6).map(|_| buckets.take(now, "a", 2_500)).collect();
+        assert_eq!(waits, [0, 0, 0, 1000, 2000, 2500]);
+        assert!(buckets.is_empty(now, &"a"));
+        assert_eq!(buckets.take(now, "b", 2_500), 0);
+        assert!(!buckets.is_empty(now, &"b"));
+    }
+
+    #[test]
+    fn it_fills_again() {
+        let mut buckets = Buckets::new(RATE, 10);
+        for _ in 0..100 {
+            buckets.take(Time(1), "a", 2_500);
+        }
+        let later = Time(1) + 2_500 + 3_000;
+        assert!(!buckets.is_empty(later, &"a"));
+        let waits: Vec<u64> = (0..4).map(|_| buckets.take(later, "a", 2_500)).collect();
+        assert_eq!(waits, [0, 0, 0, 1000]);
+    }
+
+    #[test]
+    fn the_table_is_bounded_and_keeps_who_comes_often() {
+        let mut buckets = Buckets::new(RATE, 8);
+        for key in 0..1000u32 {
+            buckets.take(Time(1), u32::MAX, 60_000);
+            buckets.take(Time(1), key, 60_000);
+            assert!(buckets.len() <= 16);
+        }
+        assert!(buckets.is_empty(Time(1), &u32::MAX));
+    }
+}

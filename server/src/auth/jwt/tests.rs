@@ -1,0 +1,122 @@
+use jsonwebtoken::{EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
+use super::*;
+
+const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
+const NOW: f64 = 1_700_000_000.0;
+
+fn jwt(change: impl FnOnce(&mut settings::Jwt)) -> (tempfile::TempDir, Jwt) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    std::fs::write(&path, KEY).unwrap();
+    let mut settings = settings::Jwt {
+        key_file: Some(path),
+        ..settings::Jwt::default()
+    };
+    change(&mut settings);
+    let jwt = Jwt::open(&settings).unwrap();
+    (dir, jwt)
+}
+
+fn code_of(jwt: &Jwt, claims: &Value) -> i32 {
+    let key = EncodingKey::from_secret(KEY);
+    let token = encode(&Header::default(), claims, &key).unwrap();
+    match jwt.check("alice", &token, NOW) {
+        Outcome::Known(code) => code,
+        Outcome::UnknownKey => panic!("unknown key"),
+    }
+}
+
+#[test]
+fn times_to_the_second() {
+    let (_dir, lenient) = jwt(|_| {});
+    let (_dir, strict) = jwt(|settings| settings.leeway_s = 0);
+    let exp = |exp: f64| json!({"sub": "alice", "exp": exp});
+    assert_eq!(code_of(&strict, &exp(NOW)), code::REFUSED_EXPIRED);
+    assert_eq!(code_of(&strict, &exp(NOW + 1.0)), code::OK);
+    assert_eq!(code_of(&lenient, &exp(NOW - 59.0)), code::OK);
+    assert_eq!(code_of(&lenient, &exp(NOW - 60.0)), code::REFUSED_EXPIRED);
+    let nbf = |nbf: f64| json!({"sub": "alice", "exp": NOW + 900.0, "nbf": nbf});
+    assert_eq!(code_of(&strict, &nbf(NOW)), code::OK);
+    assert_eq!(code_of(&strict, &nbf(NOW + 1.0)), code::REFUSED_EXPIRED);
+    assert_eq!(code_of(&lenient, &nbf(NOW + 60.0)), code::OK);
+    assert_eq!(code_of(&lenient, &nbf(NOW + 61.0)), code::REFUSED_EXPIRED);
+}
+
+#[test]
+fn without_an_end_only_if_that_is_allowed() {
+    let forever = json!({"sub": "alice"});
+    let (_dir, strict) = jwt(|_| {});
+    assert_eq!(code_of(&strict, &forever), code::REFUSED_TOKEN);
+    let (_dir, lenient) = jwt(|settings| settings.require_exp = false);
+    assert_eq!(code_of(&lenient, &forever), code::OK);
+    let expired = json!({"sub": "alice", "exp": 1});
+    assert_eq!(code_of(&lenient, &expired), code::REFUSED_EXPIRED);
+}
+
+#[test]
+fn only_one_newline_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    for (content, key) in [
+        (&b"abc\n"[..], &b"abc"[..]),
+        (b"abc\n\n", b"abc\n"),
+        (b"abc", b"abc"),
+        (b" abc \n", b" abc "),
+        (b"\xff\x00\n", b"\xff\x00"),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        let settings = settings::Jwt {
+            key_file: Some(path.clone()),
+            ..settings::Jwt::default()
+        };
+        let jwt = Jwt::open(&settings).unwrap();
+        let claims = json!({"sub": "alice", "exp": NOW + 10.0});
+        let key = EncodingKey::from_secret(key);
+        let token = encode(&Header::default(), &claims, &key).unwrap();
+        assert_eq!(jwt.check("alice", &token, NOW), Outcome::Known(code::OK));
+    }
+    std::fs::write(&path, "\n").unwrap();
+    let settings = settings::Jwt {
+        key_file: Some(path),
+        ..settings::Jwt::default()
+    };
+    assert!(Jwt::open(&settings).is_err());
+}
+
+#[test]
+fn a_set_gives_the_key_that_a_token_names() {
+    use base64::Engine as _;
+    let b64 = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let other: &[u8] = b"fedcba9876543210fedcba9876543210";
+    let set = json!({"keys": [
+        {"kty": "oct", "kid": "one", "k": b64(KEY), "alg": "HS256"},
+        {"kty": "oct", "kid": "two", "k": b64(other)},
+        {"kty": "OKP", "crv": "Ed448", "x": "AAAA", "kid": "odd"},
+        {"kty": "new", "kid": "odder"},
+    ]});
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set.json");
+    std::fs::write(&path, set.to_string()).unwrap();
+    let settings = settings::Jwt {
+        jwks: Some(path.to_str().unwrap().to_owned()),
+        ..settings::Jwt::default()
+    };
+    let jwt = Jwt::open(&settings).unwrap();
+    let check = |kid: Option<&str>, key: &[u8]| {
+        let header = Header {
+            kid: kid.map(str::to_owned),
+            ..Header::default()
+        };
+        let claims = json!({"sub": "alice", "exp": NOW + 10.0});
+        let token = encode(&header, &claims, &EncodingKey::from_secret(key)).unwrap();
+        jwt.check("alice", &token, NOW)
+    };
+    let refused = Outcome::Known(code::REFUSED_TOKEN);
+    assert_eq!(check(Some("one"), KEY), Outcome::Known(code::OK));
+    assert_eq!(check(Some("two"), other), Outcome::Known(code::OK));
+    assert_eq!(check(None, other), Outcome::Known(code::OK));
+    assert_eq!(check(Some("one"), other), refused);
+    assert_eq!(check(Some("three"), KEY), Outcome::UnknownKey);
+}

@@ -1,0 +1,223 @@
+//! What is kept about who may come in: accounts, API keys, blocks. In `accounts.db` in the data
+//! directory, apart from the messages: it is small, written by hand, and worth a backup of its own.
+//!
+//! Everything that a login asks on its way is also in memory (`Roll`), but the hashes of passwords.
+//! Methods block unless they say that they do not.
+
+mod change;
+mod network;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::net::IpAddr;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use rusqlite::{Connection, OptionalExtension as _};
+use serde::{Deserialize, Serialize};
+use tidings_core::limits;
+
+use super::crypt::{self, Digest};
+pub use change::{Command, Fault};
+use network::Networks;
+
+/// Its name in the data directory.
+pub(crate) const FILE: &str = "accounts.db";
+/// How the API's keys begin, so that one that leaks can be found and is known for what it is.
+const KEY_PREFIX: &str = "tidings_";
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+
+/// What an API key permits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// To look.
+    Read,
+    /// To look and to send.
+    Send,
+    /// Everything.
+    Admin,
+}
+
+impl Scope {
+    /// True if a key of this scope may do what asks for `needed`.
+    #[must_use]
+    pub fn permits(self, needed: Scope) -> bool {
+        self >= needed
+    }
+}
+
+/// What an account may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// A user as any other.
+    User,
+    /// An agent of a desk: always needs his password, whatever `auth.mode` says.
+    Agent,
+    /// An administrator: the same.
+    Admin,
+}
+
+macro_rules! words {
+    ($kind:ty, $($word:literal => $value:expr),+) => {
+        impl FromStr for $kind {
+            type Err = ();
+            fn from_str(text: &str) -> Result<$kind, ()> {
+                match text { $($word => Ok($value),)+ _ => Err(()) }
+            }
+        }
+        impl fmt::Display for $kind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match *self { $(value if value == $value => $word,)+ _ => "" })
+            }
+        }
+    };
+}
+words!(Scope, "read" => Scope::Read, "send" => Scope::Send, "admin" => Scope::Admin);
+words!(Role, "user" => Role::User, "agent" => Role::Agent, "admin" => Role::Admin);
+
+/// What a login asks, in memory.
+#[derive(Debug, Default)]
+struct Roll {
+    blocked_users: HashSet<Box<str>>,
+    blocked_addresses: Networks,
+    /// Agents and administrators.
+    staff: HashSet<Box<str>>,
+    keys: HashMap<Digest, Scope>,
+}
+
+/// Accounts, keys and blocks.
+#[derive(Debug)]
+pub struct Registry {
+    db: Mutex<Connection>,
+    roll: RwLock<Arc<Roll>>,
+    /// Rises with each change, so that what was remembered of a password can be forgotten.
+    version: AtomicU64,
+}
+
+impl Registry {
+    /// Opens `accounts.db`, made or migrated if need be. The caller holds the directory's lock.
+    pub(crate) fn open(dir: &Path) -> Result<Registry, Fault> {
+        let path = dir.join(FILE);
+        let fault = |e: rusqlite::Error| Fault::Storage(format!("{}: {e}", path.display()));
+        let fresh = !path.exists();
+        let db = Connection::open(&path).map_err(fault)?;
+        if fresh {
+            restrict(&path).map_err(|e| Fault::Storage(format!("{}: {e}", path.display())))?;
+        }
+        Registry::prepare(db).map_err(fault)
+    }
+
+    /// Kept nowhere: for a server that writes nothing to disk.
+    pub(crate) fn in_memory() -> Result<Registry, Fault> {
+        let db = Connection::open_in_memory().and_then(Registry::prepare);
+        db.map_err(|e| Fault::Storage(e.to_string()))
+    }
+
+    fn prepare(mut db: Connection) -> rusqlite::Result<Registry> {
+        db.busy_timeout(Duration::from_secs(5))?;
+        // One file, readable with the usual tools and safe to copy while nothing is written.
+        db.pragma_update(None, "journal_mode", "DELETE")?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        for (number, sql) in MIGRATIONS.iter().enumerate().skip(version) {
+            let transaction = db.transaction()?;
+            transaction.execute_batch(sql)?;
+            transaction.pragma_update(None, "user_version", number + 1)?;
+            transaction.commit()?;
+        }
+        let roll = read_roll(&db)?;
+        Ok(Registry {
+            db: Mutex::new(db),
+            roll: RwLock::new(Arc::new(roll)),
+            version: AtomicU64::new(0),
+        })
+    }
+
+    /// True if this user is shut out. Does not block.
+    pub(crate) fn is_user_blocked(&self, user: &str) -> bool {
+        self.roll.read().blocked_users.contains(user)
+    }
+
+    /// True if logins from there are shut out. Does not block.
+    pub(crate) fn is_address_blocked(&self, address: IpAddr) -> bool {
+        self.roll.read().blocked_addresses.contains(address)
+    }
+
+    /// True for agents and administrators. Does not block.
+    pub(crate) fn is_staff(&self, user: &str) -> bool {
+        self.roll.read().staff.contains(user)
+    }
+
+    /// What a key permits; `None` if there is no such key. Does not block.
+    pub(crate) fn scope_of(&self, key: &str) -> Option<Scope> {
+        if key.len() > limits::API_KEY_BYTES_MAX {
+            return None;
+        }
+        // Looked up by digest: how long that takes tells nothing about the keys there are.
+        let digest = crypt::sha256(key.as_bytes());
+        self.roll.read().keys.get(&digest).copied()
+    }
+
+    /// Rises with each change. Does not block.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The hash of an account's password, and what the account is.
+    pub(crate) fn password_hash(&self, user: &str) -> Result<Option<(String, Role)>, Fault> {
+        let sql = "SELECT hash, role FROM account WHERE user = ?1";
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, String>(1)?));
+        let db = self.db.lock();
+        let found: Option<(String, String)> = db.query_row(sql, [user], row).optional()?;
+        let known = found.map(|(hash, role)| (hash, role.parse().unwrap_or(Role::User)));
+        Ok(known)
+    }
+}
+
+/// Only the server's own user reads it.
+pub(crate) fn restrict(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+fn read_roll(db: &Connection) -> rusqlite::Result<Roll> {
+    let mut roll = Roll::default();
+    let mut blocks = db.prepare("SELECT kind, what FROM block")?;
+    let mut rows = blocks.query([])?;
+    while let Some(row) = rows.next()? {
+        let (kind, what): (String, String) = (row.get(0)?, row.get(1)?);
+        match (&*kind, what.parse()) {
+            ("address", Ok(network)) => roll.blocked_addresses.insert(network),
+            ("user", _) => drop(roll.blocked_users.insert(what.into())),
+            _ => {}
+        }
+    }
+    let mut staff = db.prepare("SELECT user FROM account WHERE role <> 'user'")?;
+    let mut rows = staff.query([])?;
+    while let Some(row) = rows.next()? {
+        roll.staff.insert(row.get::<_, String>(0)?.into());
+    }
+    let mut keys = db.prepare("SELECT hash, scope FROM api_key")?;
+    let mut rows = keys.query([])?;
+    while let Some(row) = rows.next()? {
+        let (hash, scope): (Vec<u8>, String) = (row.get(0)?, row.get(1)?);
+        if let (Ok(hash), Ok(scope)) = (Digest::try_from(hash), scope.parse()) {
+            roll.keys.insert(hash, scope);
+        }
+    }
+    Ok(roll)
+}

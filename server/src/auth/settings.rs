@@ -1,0 +1,224 @@
+//! What an operator sets about logins.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use tidings_core::limits;
+
+use crate::config::ConfigError;
+
+/// Who may log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// How logins are verified.
+    pub mode: AuthMode,
+    /// Permits [`AuthMode::Open`] on addresses that other machines reach.
+    pub allow_open_on_public: bool,
+    /// How long a visitor's token is valid.
+    pub visitor_days: u32,
+    /// For [`AuthMode::Jwt`].
+    pub jwt: Jwt,
+    /// For [`AuthMode::Webhook`].
+    pub webhook: Webhook,
+}
+
+/// How logins are verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AuthMode {
+    /// Anybody is who he says he is; any token will do.
+    #[default]
+    Open,
+    /// The token is a signed JSON Web Token.
+    Jwt,
+    /// An application decides.
+    Webhook,
+    /// The token is the password of an account of ours.
+    Accounts,
+}
+
+impl FromStr for AuthMode {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<AuthMode, ()> {
+        match text {
+            "open" => Ok(AuthMode::Open),
+            "jwt" => Ok(AuthMode::Jwt),
+            "webhook" => Ok(AuthMode::Webhook),
+            "accounts" => Ok(AuthMode::Accounts),
+            _ => Err(()),
+        }
+    }
+}
+
+/// How JSON Web Tokens are verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jwt {
+    /// The only algorithm that is accepted.
+    pub algorithm: JwtAlgorithm,
+    /// The key, or public keys as PEM.
+    pub key_file: Option<PathBuf>,
+    /// A second one, while keys are being changed.
+    pub old_key_file: Option<PathBuf>,
+    /// A key set instead: the path of a file, or a URL.
+    pub jwks: Option<String>,
+    /// What `aud` must contain.
+    pub audience: Option<String>,
+    /// What `iss` must be; anything if `None`.
+    pub issuer: Option<String>,
+    /// By how much `exp` and `nbf` may miss.
+    pub leeway_s: u64,
+    /// Refuses tokens without `exp`.
+    pub require_exp: bool,
+}
+
+impl Default for Jwt {
+    fn default() -> Jwt {
+        Jwt {
+            algorithm: JwtAlgorithm::Hs256,
+            key_file: None,
+            old_key_file: None,
+            jwks: None,
+            audience: None,
+            issuer: None,
+            leeway_s: limits::TOKEN_LEEWAY_S_MAX,
+            require_exp: true,
+        }
+    }
+}
+
+/// Algorithms of tokens. `none` is not among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum JwtAlgorithm {
+    /// A shared key.
+    #[default]
+    Hs256,
+    /// RSA.
+    Rs256,
+    /// The curve P-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+impl FromStr for JwtAlgorithm {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<JwtAlgorithm, ()> {
+        match text {
+            "HS256" => Ok(JwtAlgorithm::Hs256),
+            "RS256" => Ok(JwtAlgorithm::Rs256),
+            "ES256" => Ok(JwtAlgorithm::Es256),
+            "EdDSA" => Ok(JwtAlgorithm::EdDsa),
+            _ => Err(()),
+        }
+    }
+}
+
+/// How an application is asked about logins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhook {
+    /// Where it is. Empty is nowhere.
+    pub url: String,
+    /// After so long it counts as down.
+    pub timeout_ms: u64,
+    /// For so long its yes is remembered.
+    pub cache_s: u64,
+    /// What happens while it is down.
+    pub when_down: WhenDown,
+}
+
+impl Default for Webhook {
+    fn default() -> Webhook {
+        Webhook {
+            url: String::new(),
+            timeout_ms: 3_000,
+            cache_s: 60,
+            when_down: WhenDown::Refuse,
+        }
+    }
+}
+
+/// What a login meets while the webhook is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenDown {
+    /// A refusal; the client tries again.
+    #[default]
+    Refuse,
+    /// The door, if the same user was let in with the same token a day ago at most.
+    AllowKnown,
+}
+
+impl FromStr for WhenDown {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<WhenDown, ()> {
+        match text {
+            "refuse" => Ok(WhenDown::Refuse),
+            "allow_known" => Ok(WhenDown::AllowKnown),
+            _ => Err(()),
+        }
+    }
+}
+
+impl Default for Auth {
+    fn default() -> Auth {
+        Auth {
+            mode: AuthMode::Open,
+            allow_open_on_public: false,
+            visitor_days: 30,
+            jwt: Jwt::default(),
+            webhook: Webhook::default(),
+        }
+    }
+}
+
+impl Auth {
+    /// Checks what no single key can tell. What a file or another server says is seen at start.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let wrong = |key, problem: &str| {
+            let problem = problem.to_owned();
+            Err(ConfigError::Together { key, problem })
+        };
+        match self.mode {
+            AuthMode::Open | AuthMode::Accounts => Ok(()),
+            AuthMode::Jwt => {
+                let jwks = self.jwt.jwks.as_deref();
+                match (&self.jwt.key_file, jwks) {
+                    (None, None) => wrong(
+                        "auth.jwt.key_file",
+                        "auth.mode = \"jwt\" needs a key: set this, or auth.jwt.jwks",
+                    ),
+                    (Some(_), Some(_)) => wrong(
+                        "auth.jwt.jwks",
+                        "stands beside auth.jwt.key_file: set one of them",
+                    ),
+                    (None, Some(url)) if url.starts_with("http://") && !is_on_this_machine(url) => {
+                        wrong(
+                            "auth.jwt.jwks",
+                            "over http anybody on the way could exchange the keys: use https",
+                        )
+                    }
+                    _ => Ok(()),
+                }
+            }
+            AuthMode::Webhook if self.webhook.url.is_empty() => wrong(
+                "auth.webhook.url",
+                "auth.mode = \"webhook\" needs the address of your application",
+            ),
+            AuthMode::Webhook => Ok(()),
+        }
+    }
+}
+
+fn is_on_this_machine(url: &str) -> bool {
+    let rest = url.trim_start_matches("http://");
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
+}
