@@ -42,7 +42,7 @@ pub(crate) struct ListenArgs {
 
 /// How a line is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(crate) enum Form {
     Json,
     /// For a program: line breaks are escaped, so that a message stays a line.
     Plain,
@@ -121,12 +121,12 @@ async fn listen(events: &mut Events, count: Option<u64>, form: Form) -> anyhow::
 }
 
 /// A thread that writes lines. Whoever reads them may be slow for ever; a signal still ends us.
-struct Printer {
+pub(crate) struct Printer {
     lines: mpsc::Sender<(String, oneshot::Sender<io::Result<()>>)>,
 }
 
 impl Printer {
-    fn start() -> io::Result<Printer> {
+    pub(crate) fn start() -> io::Result<Printer> {
         let (lines, waiting) = mpsc::channel::<(String, oneshot::Sender<io::Result<()>>)>();
         std::thread::Builder::new().spawn(move || {
             for (line, written) in waiting {
@@ -138,7 +138,7 @@ impl Printer {
     }
 
     /// Returns once the line was written.
-    async fn print(&self, line: String) -> io::Result<()> {
+    pub(crate) async fn print(&self, line: String) -> io::Result<()> {
         let (written, answer) = oneshot::channel();
         let gone = || io::Error::other("the writing thread is gone");
         self.lines.send((line, written)).map_err(|_| gone())?;
@@ -177,7 +177,7 @@ fn render(message: &Incoming, form: Form) -> String {
     format!("{time}  {from}  {text}  ({id}{seq})")
 }
 
-fn escaped(text: &str, form: Form) -> String {
+pub(crate) fn escaped(text: &str, form: Form) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         let escape = match (form, character) {
@@ -216,7 +216,7 @@ fn utc(time_ms: i64) -> String {
 }
 
 /// The Gregorian date of a day counted from 1970-01-01, by eras of 400 years that begin in March.
-fn date(days: i64) -> (i64, i64, i64) {
+pub(crate) fn date(days: i64) -> (i64, i64, i64) {
     let days = days.saturating_add(719_468);
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era =
@@ -229,7 +229,7 @@ fn date(days: i64) -> (i64, i64, i64) {
 }
 
 /// Ctrl-C or SIGTERM.
-async fn stopped() {
+pub(crate) async fn stopped() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -4,6 +4,7 @@
 #[cfg(unix)]
 mod admin;
 mod bench;
+mod chat;
 mod doctor;
 mod listen;
 mod send;
@@ -36,6 +37,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Send(send::SendArgs),
     Listen(listen::ListenArgs),
+    Chat(chat::ChatArgs),
     #[cfg(unix)]
     Admin(admin::AdminArgs),
     Doctor(doctor::DoctorArgs),
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Send(args) => client(send::run(args)),
         Command::Listen(args) => client(listen::run(args)),
+        Command::Chat(args) => client(chat::run(args)),
         #[cfg(unix)]
         Command::Admin(args) => admin::run(args),
         Command::Doctor(args) => Ok(doctor::run(&args)),

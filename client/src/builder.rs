@@ -191,16 +191,21 @@ impl Builder {
         let (command, commands) = mpsc::channel(COMMANDS_MAX);
         let (event, events) = mpsc::unbounded_channel();
         let (take, taken) = watch::channel(0);
+        let (attempt, next_attempt) = watch::channel(None);
         let driver = Driver {
             machine: Machine::new(config, random, restored),
             target,
             commands,
             events: event,
             taken,
+            next_attempt: attempt,
             journal,
         };
         tokio::spawn(driver.run());
-        Ok((Client::new(command), Events::new(events, take)))
+        Ok((
+            Client::new(command, next_attempt),
+            Events::new(events, take),
+        ))
     }
 
     fn config(&self, target: &Target) -> Result<Config, ConnectError> {

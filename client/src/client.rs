@@ -1,7 +1,10 @@
 //! The two handles that an application holds.
 
+use std::time::Duration;
+
 use tidings_core::ids::Name;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::builder::Builder;
@@ -51,6 +54,7 @@ impl Message {
 #[derive(Debug, Clone)]
 pub struct Client {
     commands: mpsc::Sender<Command>,
+    next_attempt: watch::Receiver<Option<Instant>>,
 }
 
 impl Client {
@@ -60,8 +64,22 @@ impl Client {
         Builder::new(url.into())
     }
 
-    pub(crate) fn new(commands: mpsc::Sender<Command>) -> Client {
-        Client { commands }
+    pub(crate) fn new(
+        commands: mpsc::Sender<Command>,
+        next_attempt: watch::Receiver<Option<Instant>>,
+    ) -> Client {
+        Client {
+            commands,
+            next_attempt,
+        }
+    }
+
+    /// How long the client rests before it tries the server again; `None` unless the link is lost
+    /// and no attempt is under way.
+    #[must_use]
+    pub fn next_attempt_in(&self) -> Option<Duration> {
+        let until = *self.next_attempt.borrow();
+        until.map(|until| until.saturating_duration_since(Instant::now()))
     }
 
     /// Hands over `text` for the address `to` and returns the message's id, which

@@ -62,6 +62,7 @@ pub(crate) struct Driver {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) events: mpsc::UnboundedSender<(u64, Event)>,
     pub(crate) taken: watch::Receiver<u64>,
+    pub(crate) next_attempt: watch::Sender<Option<Instant>>,
     pub(crate) journal: Option<Journal>,
 }
 
@@ -201,6 +202,7 @@ impl Running {
         let mut actions = Vec::new();
         let now = self.now();
         self.driver.machine.on(now, input, &mut actions);
+        self.tell_next_attempt();
         let mut records = Vec::new();
         for action in actions {
             match action {
@@ -226,6 +228,17 @@ impl Running {
         {
             journal.write(records);
         }
+    }
+
+    /// Before the events of the same input: whoever hears of a lost link can ask for it.
+    fn tell_next_attempt(&self) {
+        let until = self.driver.machine.resting_until();
+        let until = until.map(|time| self.instant(time));
+        self.driver.next_attempt.send_if_modified(|told| {
+            let news = *told != until;
+            *told = until;
+            news
+        });
     }
 
     fn answer(&mut self, ticket: u64, outcome: Result<(), SendError>) {

@@ -1,16 +1,60 @@
-//! The embeddable Tidings server: sockets, disk, HTTP around the pure machines of `tidings-core`.
+//! The embeddable Tidings server: an instant-messaging server, wire-compatible with MobileIMSDK v6,
+//! as a part of your application.
+//!
+//! ```
+//! use tidings_server::config::Settings;
+//! use tidings_server::store::Durability;
+//! use tidings_server::{Listener, Server};
+//!
+//! struct Bouncer;
+//!
+//! impl Listener for Bouncer {
+//!     async fn verify_login(&self, login: &tidings_server::hooks::LoginRequest) -> i32 {
+//!         if login.token == "secret" { 0 } else { 1025 }
+//!     }
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut settings = Settings::default();
+//! settings.delivery.durability = Durability::Memory; // the default keeps everything on disk
+//! settings.listen.tcp = Some("127.0.0.1:0".parse()?); // any free port
+//! settings.listen.udp = None;
+//! settings.listen.ws = None;
+//! settings.listen.http = None;
+//! let running = Server::builder(settings).listener(Bouncer).start().await?;
+//! println!("clients connect to {:?}", running.addresses().tcp);
+//!
+//! let handle = running.handle();
+//! let mut bob = handle.connect("bob").token("secret").await?;
+//! let sent = handle.send("bob", "welcome").await?; // in custody now, with number `sent.seq`
+//! let message = bob.message().await.ok_or("closed")?;
+//! assert_eq!((&*message.from, &*message.body, message.seq), ("0", "welcome", sent.seq));
+//! bob.acknowledge(&message);
+//! running.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Listener`] is what your application is asked and told, [`Handle`] what it can do,
+//! [`LocalLink`] a client without a socket. `examples/embed.rs` is a whole web application;
+//! `docs/embedding.md` explains what is promised.
+//!
+//! Inside:
 //!
 //! - `admin`: what an operator asks of a running server, or of its files
 //! - `api`: REST, its documentation, health and metrics over HTTP
 //! - `auth`: who may come in
 //! - `config`: settings, from defaults to a validated struct
+//! - `handle`: what an application does with a running server
+//! - `hooks`: what an application is asked, handed and told
 //! - `transport`: sockets to frames, one file per transport
 //! - `link`: outboxes, back-pressure, closing
 //! - `metrics`: what is counted
 //! - `router`: drives the shard, commits, loads
 //! - `store`: one trait, SQLite and memory behind it
 //!
-//! `transport → link → router → store`; nothing imports `transport` but `server`.
+//! `transport → link → router → {store, hooks}`; nothing imports `transport` but `server`.
 
 #[cfg(unix)]
 pub mod admin;

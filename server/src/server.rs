@@ -335,7 +335,7 @@ fn bind(
     if let Some(address) = listen.http {
         let listener = transport::listen(address).map_err(failed("http", address))?;
         addresses.http = listener.local_addr().ok();
-        let (handle, access) = (Handle::new(router.clone()), access.clone());
+        let (handle, access) = (Handle::new(router), access.clone());
         match tls_if(settings.tls.http) {
             None => tasks.spawn(api::serve(listener, handle, access)),
             Some(tls) => {
@@ -386,21 +386,35 @@ impl Running {
     /// the server has stopped.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle::new(self.router.clone())
+        Handle::new(&self.router)
     }
 
     /// Stops accepting, commits and answers what was gathered, closes every link politely, and
     /// returns, after `shutdown_ms` at the latest. Nothing acknowledged is lost either way.
-    pub async fn stop(mut self) {
-        let until = tokio::time::Instant::now() + self.shutdown;
-        if let Some(listening) = &mut self.listening {
+    pub async fn stop(self) {
+        let Running {
+            router,
+            mut tasks,
+            listening,
+            shutdown,
+            ..
+        } = self;
+        let until = tokio::time::Instant::now() + shutdown;
+        let mut listening = listening;
+        if let Some(listening) = &mut listening {
             listening.stop_inbox(until).await;
         }
         // The HTTP port stays open for a moment, so that `/readyz` says that we are stopping.
-        self.router.stop(until).await;
-        if let Some(listening) = &self.listening {
+        router.stop(until).await;
+        if let Some(listening) = &listening {
             listening.drain_notices(until).await;
         }
-        self.tasks.shutdown().await;
+        tasks.shutdown().await;
+        // The data directory is free once the last thread has let go of it.
+        let left = Arc::downgrade(&router);
+        drop(router);
+        while left.strong_count() > 0 && tokio::time::Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }

@@ -76,7 +76,9 @@ fn a_head_that_rises_while_loading_moves_no_cursor() {
 /// A member who joined while online read its backlog again and lost what it knew meanwhile.
 #[test]
 fn joining_a_group_while_online_loses_nothing() {
-    [41, 94, 124, 201, 219].into_iter().for_each(must_hold);
+    [41, 94, 124, 201, 219, 8571]
+        .into_iter()
+        .for_each(must_hold);
 }
 
 fn must_be_caught(mutation: Mutation, words: &[&str]) {

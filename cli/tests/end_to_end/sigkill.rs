@@ -331,9 +331,11 @@ fn check(sent: &[Sent], received: &[Received], again: &[(String, String)]) {
         }
     }
     println!(
-        "acknowledged {acknowledged}, lost {}, stored twice {}, out of order {unordered}",
+        "acknowledged {acknowledged}, lost {}, stored twice {}, out of order {unordered}; \
+         {} came once more to a new session",
         lost.len(),
-        twice.len()
+        twice.len(),
+        again.len()
     );
     assert!(acknowledged > 100, "hardly any load: {acknowledged}");
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");

@@ -98,6 +98,15 @@ impl Machine {
         matches!(self.phase, Phase::Ended(_))
     }
 
+    /// When the next attempt to log in begins, while the client rests after a failed one.
+    #[must_use]
+    pub fn resting_until(&self) -> Option<Time> {
+        match self.phase {
+            Phase::Resting(until) => Some(until),
+            _ => None,
+        }
+    }
+
     /// Messages that are not acknowledged.
     #[must_use]
     pub fn unacknowledged(&self) -> usize {

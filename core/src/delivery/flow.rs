@@ -111,18 +111,10 @@ fn weight(message: &MessageRef) -> usize {
 }
 
 impl Flow {
-    /// Takes over what lies behind at login.
+    /// Takes over what lies behind: at login, or of a session that may have missed something. What
+    /// is known to the session is known better here; only where a track began while the backlog
+    /// was read is it not known where the device stands.
     pub fn begin(&mut self, backlog: &Backlog) {
-        self.take_over(backlog, true);
-    }
-
-    /// Takes over what lies behind and was not known to: the backlog of a session that is live, read
-    /// again because it may have missed something. What is known is known better here.
-    pub fn merge(&mut self, backlog: &Backlog) {
-        self.take_over(backlog, false);
-    }
-
-    fn take_over(&mut self, backlog: &Backlog, replace: bool) {
         for behind in &backlog.behind {
             let cursor = &behind.cursor;
             let found = self.find(cursor.conversation);
@@ -137,14 +129,16 @@ impl Flow {
                 began: behind.head,
                 next: behind.next,
                 in_flight: 0,
+                provisional: false,
                 unanswered: cursor.unanswered.clone(),
             };
             match found {
-                Ok(at) if replace => self.tracks[at] = track,
+                Ok(at) if self.tracks[at].provisional => self.tracks[at] = track,
                 Ok(_) => {}
                 Err(at) => self.tracks.insert(at, track),
             }
         }
+        self.tracks.iter_mut().for_each(|t| t.provisional = false);
         let behind = self.tracks.iter().filter(|t| t.is_behind());
         self.behind = behind.map(|t| (t.next, t.conversation)).collect();
     }
@@ -173,7 +167,8 @@ impl Flow {
         let at = match self.find(conversation) {
             Ok(at) => at,
             Err(at) => {
-                let track = Track::starting_at(conversation, message.seq, message.position);
+                let mut track = Track::starting_at(conversation, message.seq, message.position);
+                track.provisional = !live;
                 self.tracks.insert(at, track);
                 at
             }
@@ -423,15 +418,6 @@ impl Flow {
         }
         self.track_mut(message.conversation)
             .is_some_and(|t| t.settle(message.seq))
-    }
-
-    /// The same where nothing is waiting in the conversation: a track that is done.
-    pub fn pass_own(&mut self, message: &MessageRef) {
-        if let Err(at) = self.find(message.conversation) {
-            let (seq, position) = (message.seq + 1, message.position + 1);
-            let track = Track::starting_at(message.conversation, seq, position);
-            self.tracks.insert(at, track);
-        }
     }
 
     /// Drops the track of a conversation in which nothing is left to do.

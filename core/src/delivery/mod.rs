@@ -10,6 +10,8 @@
 //! exist for a session that has nothing to wait for.
 
 mod flow;
+#[cfg(test)]
+mod tests;
 mod track;
 
 pub use flow::{Acked, Flow, Overdue, Passing, Sending, WindowRules};

@@ -25,6 +25,8 @@ pub struct Track {
     pub began: u64,
     /// Position of the message after `sent`: older conversations are served first.
     pub next: u64,
+    /// It began while the backlog was being read: where the device stands is not known yet.
+    pub provisional: bool,
     /// Messages of this conversation in flight.
     pub in_flight: usize,
     /// `(number, logins)`: ran through all sends in so many logins.
@@ -44,6 +46,7 @@ impl Track {
             head: acked,
             began: 0,
             next: position,
+            provisional: false,
             in_flight: 0,
             unanswered: Vec::new(),
         }

@@ -424,12 +424,8 @@ impl Shard {
             return;
         };
         session.keep_until = keep_until;
-        let flow = session.flow.get_or_insert_default();
-        if std::mem::replace(&mut session.phase, Phase::Live) == Phase::Loading {
-            flow.begin(&backlog);
-        } else {
-            flow.merge(&backlog);
-        }
+        session.phase = Phase::Live;
+        session.flow.get_or_insert_default().begin(&backlog);
         self.pump(now, link, actions);
     }
 
@@ -532,7 +528,7 @@ impl Shard {
         for link in self.links_of(user).to_vec() {
             if member {
                 self.subscribe(link, Name::from(group));
-                self.read_backlog(link, actions);
+                self.load_again(link, actions);
                 continue;
             }
             if let Some(session) = self.session_mut(link) {
@@ -541,6 +537,16 @@ impl Shard {
                 session.reread |= session.reading;
             }
             self.unsubscribe(link, group);
+        }
+    }
+
+    /// Nothing new is sent until it is known where the device stands.
+    fn load_again(&mut self, link: LinkId, actions: &mut Vec<Action>) {
+        if let Some(session) = self.session_mut(link)
+            && session.identity.is_some()
+        {
+            session.phase = Phase::Loading;
+            self.read_backlog(link, actions);
         }
     }
 

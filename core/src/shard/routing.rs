@@ -405,12 +405,6 @@ impl Shard {
             }
             return;
         }
-        if session.reading {
-            // What is being read may be older than this: it must not look new in it.
-            let flow = session.flow.get_or_insert_default();
-            flow.pass_own(message);
-            return self.remember(link, message, actions);
-        }
         match &mut session.own {
             Some((conversation, acked)) if *conversation == message.conversation => {
                 *acked = message.seq;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::Weak;
 use std::time::Duration;
 
 use tidings_core::ids::{self, LinkId, Name, NameError};
@@ -24,7 +24,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 #[must_use = "a login is made when it is awaited"]
 pub struct Connect {
-    router: Arc<Router>,
+    router: Weak<Router>,
     user: Name,
     device: String,
     class: String,
@@ -55,7 +55,7 @@ pub enum ConnectError {
 }
 
 impl Connect {
-    pub(super) fn new(router: Arc<Router>, user: Name) -> Connect {
+    pub(super) fn new(router: Weak<Router>, user: Name) -> Connect {
         Connect {
             router,
             user,
@@ -106,7 +106,8 @@ impl Connect {
                 problem,
             })?;
         }
-        let (link, end) = self.router.open_local().ok_or(ConnectError::Closed)?;
+        let router = self.router.upgrade().ok_or(ConnectError::Closed)?;
+        let (link, end) = router.open_local().ok_or(ConnectError::Closed)?;
         // From here on the link is closed when this is dropped.
         let local = LocalLink {
             end,
@@ -116,7 +117,7 @@ impl Connect {
         };
         let answer = local.end.expect_login();
         match self.token {
-            None => local.router.feed(Input::Enter {
+            None => router.feed(Input::Enter {
                 link,
                 user: &local.user,
                 device: &self.device,
@@ -137,6 +138,7 @@ impl Connect {
                 local.frame(code::LOGIN, login.into(), ids::SERVER, None, -1);
             }
         }
+        drop(router);
         match answer.await {
             Ok(code::OK) => Ok(local),
             Ok(refused) => Err(ConnectError::Refused(refused)),
@@ -165,7 +167,7 @@ pub struct LocalLink {
     end: LocalRef,
     link: LinkId,
     user: Name,
-    router: Arc<Router>,
+    router: Weak<Router>,
 }
 
 impl LocalLink {
@@ -229,13 +231,17 @@ impl LocalLink {
             ..Frame::default()
         };
         let arrival = Arrival::Frame(frame, bytes);
-        self.router.arrived(self.link, vec![arrival]);
+        if let Some(router) = self.router.upgrade() {
+            router.arrived(self.link, vec![arrival]);
+        }
     }
 }
 
 impl Drop for LocalLink {
     fn drop(&mut self) {
-        self.router.closed(self.link);
+        if let Some(router) = self.router.upgrade() {
+            router.closed(self.link);
+        }
         self.end.close(None);
     }
 }
@@ -295,7 +301,9 @@ impl LocalSend<'_> {
 
     async fn run(self) -> Result<Sent, LocalSendError> {
         let link = self.link;
-        link.router.room().await;
+        let router = link.router.upgrade().ok_or(LocalSendError::Closed)?;
+        router.room().await;
+        drop(router);
         if !link.end.room().await {
             return Err(LocalSendError::Closed);
         }

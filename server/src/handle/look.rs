@@ -24,20 +24,19 @@ impl Handle {
     /// # Errors
     /// If the store cannot be asked for its size.
     pub async fn stats(&self) -> Result<Snapshot, HandleError> {
-        let store = self.router.store().clone();
-        let size = self.router.blocking(move || store.size()).await?;
-        Ok(self.router.stats(size))
+        let store = self.router()?.store().clone();
+        let size = self.router()?.blocking(move || store.size()).await?;
+        Ok(self.router()?.stats(size))
     }
 
     /// Whether the server takes messages.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        if self.router.is_stopping() {
-            Readiness::Stopping
-        } else if self.router.trouble().is_some() {
-            Readiness::Trouble
-        } else {
-            Readiness::Ready
+        match self.router() {
+            Ok(router) if router.is_stopping() => Readiness::Stopping,
+            Ok(router) if router.trouble().is_some() => Readiness::Trouble,
+            Ok(_) => Readiness::Ready,
+            Err(_) => Readiness::Stopping,
         }
     }
 
@@ -57,8 +56,8 @@ impl Handle {
             id: id.into(),
             between: between.map(|(from, to)| (from.into(), to.into())),
         };
-        let store = self.router.store().clone();
-        Ok(self.router.blocking(move || store.find(&search)).await?)
+        let store = self.router()?.store().clone();
+        Ok(self.router()?.blocking(move || store.find(&search)).await?)
     }
 
     /// How far each device of a user is in the conversation of a message.
@@ -73,10 +72,10 @@ impl Handle {
         if user != SERVER {
             check_user(user)?;
         }
-        let (store, user) = (self.router.store().clone(), user.to_owned());
+        let (store, user) = (self.router()?.store().clone(), user.to_owned());
         let message = message.clone();
         let read = move || store.receipts(&user, &message);
-        Ok(self.router.blocking(read).await?)
+        Ok(self.router()?.blocking(read).await?)
     }
 
     /// A page of the users who have ever logged in, by name, above `after` (empty: from the first).
@@ -84,7 +83,7 @@ impl Handle {
     /// # Errors
     /// If the store cannot be read.
     pub async fn users(&self, after: &str, limit: usize) -> Result<Vec<Name>, HandleError> {
-        let (store, after) = (self.router.store().clone(), after.to_owned());
+        let (store, after) = (self.router()?.store().clone(), after.to_owned());
         let read = move || {
             // One more, in case that the server's own session is among them.
             let mut found = store.users(&after, limit.saturating_add(1))?;
@@ -92,7 +91,7 @@ impl Handle {
             found.truncate(limit);
             Ok(found)
         };
-        Ok(self.router.blocking(read).await?)
+        Ok(self.router()?.blocking(read).await?)
     }
 
     /// What is known of a user; `None` if he never logged in.
@@ -101,8 +100,11 @@ impl Handle {
     /// If `user` is no user id, or the store cannot be read.
     pub async fn profile(&self, user: &str) -> Result<Option<Profile>, HandleError> {
         check_user(user)?;
-        let (store, user) = (self.router.store().clone(), user.to_owned());
-        Ok(self.router.blocking(move || store.profile(&user)).await?)
+        let (store, user) = (self.router()?.store().clone(), user.to_owned());
+        Ok(self
+            .router()?
+            .blocking(move || store.profile(&user))
+            .await?)
     }
 
     /// Adds a member to a group, at once also if he is online; `false` if there is no such group.
@@ -131,11 +133,11 @@ impl Handle {
     ) -> Result<bool, HandleError> {
         check_group(group)?;
         check_user(user)?;
-        if self.router.is_stopping() {
+        if self.router()?.is_stopping() {
             return Err(HandleError::Stopped);
         }
         let user = Name::from(user);
-        self.router
+        self.router()?
             .change_member(Name::from(group), user, member)
             .await
     }

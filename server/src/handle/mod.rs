@@ -18,7 +18,7 @@ pub use send::{Send, SendError, Sent};
 
 use std::collections::BTreeMap;
 use std::future::IntoFuture as _;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use tidings_core::ids::{self, Address, Name, NameError, SERVER};
 use tidings_core::limits;
@@ -32,7 +32,8 @@ use crate::store::{Conversation, Page, StoreError};
 /// A running server in the hand of the application. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    router: Arc<Router>,
+    /// Weak: a handle that is kept must not keep the data directory of a server that has stopped.
+    router: Weak<Router>,
 }
 
 /// Why something could not be done.
@@ -78,8 +79,13 @@ pub struct UserOnline {
 }
 
 impl Handle {
-    pub(crate) fn new(router: Arc<Router>) -> Handle {
+    pub(crate) fn new(router: &Arc<Router>) -> Handle {
+        let router = Arc::downgrade(router);
         Handle { router }
+    }
+
+    fn router(&self) -> Result<Arc<Router>, HandleError> {
+        self.router.upgrade().ok_or(HandleError::Stopped)
     }
 
     /// Sends a message to a user or a `#group`, from `0` unless [`Send::from`] says otherwise. Await
@@ -136,8 +142,9 @@ impl Handle {
         if code != code::KICK_BY_ADMIN && code <= code::KICK_RESERVED_MAX {
             return Err(HandleError::KickCode(code));
         }
-        let count = self.router.online(Some(user)).len();
-        self.router.feed(Input::Kick { user, code, reason });
+        let router = self.router()?;
+        let count = router.online(Some(user)).len();
+        router.feed(Input::Kick { user, code, reason });
         Ok(count)
     }
 
@@ -145,7 +152,8 @@ impl Handle {
     #[must_use]
     pub fn online(&self) -> Vec<UserOnline> {
         let mut users: BTreeMap<Name, Vec<OnlineSession>> = BTreeMap::new();
-        for session in self.router.online(None) {
+        let sessions = self.router().map(|router| router.online(None));
+        for session in sessions.unwrap_or_default() {
             if *session.user != *SERVER {
                 users.entry(session.user.clone()).or_default().push(session);
             }
@@ -163,7 +171,8 @@ impl Handle {
         if user == SERVER {
             return Vec::new();
         }
-        self.router.online(Some(user))
+        let sessions = self.router().map(|router| router.online(Some(user)));
+        sessions.unwrap_or_default()
     }
 
     /// A page of the conversation of `user` with `peer`: another user, a `#group`, or `0`. At most
@@ -183,9 +192,10 @@ impl Handle {
         }
         let address = Address::parse(peer).map_err(|problem| name_error("peer", peer, problem))?;
         let key = ids::conversation_key(user, address);
-        let store = self.router.store().clone();
+        let router = self.router()?;
+        let store = router.store().clone();
         let read = move || store.history(&key, page);
-        Ok(self.router.blocking(read).await?)
+        Ok(router.blocking(read).await?)
     }
 
     /// The conversations of a user, those with the newest message first, each with its head and how
@@ -201,9 +211,10 @@ impl Handle {
         if user != SERVER {
             check_user(user)?;
         }
-        let (store, user) = (self.router.store().clone(), user.to_owned());
+        let router = self.router()?;
+        let (store, user) = (router.store().clone(), user.to_owned());
         let read = move || store.conversations(&user, limit);
-        Ok(self.router.blocking(read).await?)
+        Ok(router.blocking(read).await?)
     }
 
     /// Makes a group have exactly these members, at once also for those who are online. New members
@@ -228,10 +239,11 @@ impl Handle {
             check_user(member.as_ref())?;
             names.push(Name::from(member.as_ref()));
         }
-        if self.router.is_stopping() {
+        let router = self.router()?;
+        if router.is_stopping() {
             return Err(HandleError::Stopped);
         }
-        Ok(self.router.set_group(Name::from(group), names).await?)
+        Ok(router.set_group(Name::from(group), names).await?)
     }
 
     /// The members of a `#group`; `None` if there is no such group.
@@ -240,9 +252,10 @@ impl Handle {
     /// If the name is none, or the store cannot be read.
     pub async fn group(&self, group: &str) -> Result<Option<Vec<Name>>, HandleError> {
         check_group(group)?;
-        let (store, group) = (self.router.store().clone(), group.to_owned());
+        let router = self.router()?;
+        let (store, group) = (router.store().clone(), group.to_owned());
         let read = move || store.group(&group);
-        Ok(self.router.blocking(read).await?)
+        Ok(router.blocking(read).await?)
     }
 
     /// Removes a group: nobody can send to it. Its messages stay.
@@ -262,7 +275,7 @@ impl Handle {
     /// Notices that the listener missed because it was too slow, since the start.
     #[must_use]
     pub fn notices_missed(&self) -> u64 {
-        self.router.notices_missed()
+        self.router().map_or(0, |router| router.notices_missed())
     }
 }
 

@@ -151,7 +151,7 @@ impl Send {
         if !self.qos {
             return self.pass(id).await;
         }
-        let router = self.handle.router;
+        let router = self.handle.router.upgrade().ok_or(SendError::Stopped)?;
         let draft = Draft {
             from: self.from,
             to: self.to.clone(),
@@ -182,7 +182,7 @@ impl Send {
     }
 
     async fn pass(self, id: Name) -> Result<Sent, SendError> {
-        let router = &self.handle.router;
+        let router = self.handle.router.upgrade().ok_or(SendError::Stopped)?;
         if router.is_stopping() {
             return Err(SendError::Stopped);
         }

@@ -168,6 +168,17 @@ impl Router {
         }
     }
 
+    /// Ends every session that is left, so that its cursor is written and its end is told.
+    pub(super) fn end_sessions(&self) {
+        let links: Vec<LinkId> = {
+            let guarded = self.guarded.lock();
+            guarded.shard.sessions().map(|view| view.link).collect()
+        };
+        for link in links {
+            self.closed(link);
+        }
+    }
+
     /// Commits and routes a message that no session sent. `None` once the server stops.
     pub(crate) async fn submit(&self, draft: Draft) -> Option<Submission> {
         self.room().await;

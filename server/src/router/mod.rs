@@ -317,6 +317,7 @@ impl Router {
         for link in &links {
             link.abort();
         }
+        self.end_sessions();
         self.committer.stop();
         self.loader.stop();
     }

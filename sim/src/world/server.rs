@@ -309,7 +309,10 @@ impl World {
     }
 
     fn read_ms(&mut self) -> u64 {
-        let max = self.plan.read_ms_max;
+        let max = self
+            .plan
+            .read_ms_max
+            .min(if self.calm { 20 } else { u64::MAX });
         if self.rng.driver.chance(400) {
             0
         } else {

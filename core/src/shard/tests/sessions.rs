@@ -1,6 +1,6 @@
 //! The rules of DESIGN §5: login, takeover, heartbeats, silence.
 
-use super::rig::{Out, Rig, declared};
+use super::rig::{Out, Rig};
 use crate::ids::LinkId;
 use crate::limits;
 use crate::session::Transport;
@@ -385,8 +385,23 @@ fn each_login_is_told_once_and_each_end_once() {
     let one = rig.tcp("alice");
     rig.tcp("alice");
     rig.feed(Input::Closed { link: one });
-    declared("d", "c", false);
     let count = |wanted: fn(&Event) -> bool| rig.events.iter().filter(|e| wanted(e)).count();
     assert_eq!(count(|e| matches!(e, Event::LoggedIn { .. })), 2);
     assert_eq!(count(|e| matches!(e, Event::LoggedOut { .. })), 1);
+}
+
+#[test]
+fn a_stock_udp_client_with_a_short_token_is_answered() {
+    for (user, token) in [("aliceT", "tok"), ("a", "1"), ("a", "")] {
+        let mut rig = Rig::new();
+        let link = rig.open(Transport::Udp);
+        rig.login_with(link, user, token, 0, None);
+        assert_eq!(rig.answers(link), [(1025, -1)], "{user} {token:?}");
+        let link = rig.open(Transport::Udp);
+        rig.hold_verifies = true;
+        rig.login_with(link, user, token, 0, None);
+        rig.verifies.clear();
+        rig.feed(Input::Verified { link, code: 0 });
+        assert_eq!(rig.answers(link).len(), 1, "{user} {token:?}");
+    }
 }
