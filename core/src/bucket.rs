@@ -53,7 +53,7 @@ impl<K: Hash + Eq> Buckets<K> {
 
     /// True if the next take would have to wait.
     #[must_use]
-    pub fn is_empty(&self, now: Time, key: &K) -> bool {
+    pub fn is_drained(&self, now: Time, key: &K) -> bool {
         let known = self.young.get(key).or_else(|| self.old.get(key));
         let allowed = self.rate.refill_ms * u64::from(self.rate.burst);
         known.is_some_and(|full_at| (*full_at + self.rate.refill_ms).since_ms(now) > allowed)
@@ -61,7 +61,7 @@ impl<K: Hash + Eq> Buckets<K> {
 
     /// Keys remembered.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn keys(&self) -> usize {
         self.young.len() + self.old.len()
     }
 }
@@ -81,9 +81,9 @@ mod tests {
         let now = Time(5_000);
         let waits: Vec<u64> = (0..6).map(|_| buckets.take(now, "a", 2_500)).collect();
         assert_eq!(waits, [0, 0, 0, 1000, 2000, 2500]);
-        assert!(buckets.is_empty(now, &"a"));
+        assert!(buckets.is_drained(now, &"a"));
         assert_eq!(buckets.take(now, "b", 2_500), 0);
-        assert!(!buckets.is_empty(now, &"b"));
+        assert!(!buckets.is_drained(now, &"b"));
     }
 
     #[test]
@@ -93,7 +93,7 @@ mod tests {
             buckets.take(Time(1), "a", 2_500);
         }
         let later = Time(1) + 2_500 + 3_000;
-        assert!(!buckets.is_empty(later, &"a"));
+        assert!(!buckets.is_drained(later, &"a"));
         let waits: Vec<u64> = (0..4).map(|_| buckets.take(later, "a", 2_500)).collect();
         assert_eq!(waits, [0, 0, 0, 1000]);
     }
@@ -104,8 +104,8 @@ mod tests {
         for key in 0..1000u32 {
             buckets.take(Time(1), u32::MAX, 60_000);
             buckets.take(Time(1), key, 60_000);
-            assert!(buckets.len() <= 16);
+            assert!(buckets.keys() <= 16);
         }
-        assert!(buckets.is_empty(Time(1), &u32::MAX));
+        assert!(buckets.is_drained(Time(1), &u32::MAX));
     }
 }

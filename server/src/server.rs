@@ -161,17 +161,7 @@ impl Builder {
             Err(error) => return Err(error.into()),
         }
         let opened = settings.clone();
-        let open = move || {
-            let store = open_store(&opened, store)?;
-            let kept = Kept::take(&opened)?;
-            let door = Door::open(&opened, kept.is_some())?;
-            let tls = match (&opened.tls.cert_file, &opened.tls.key_file) {
-                (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
-                _ => None,
-            };
-            Ok::<_, StartError>((store, kept, door, tls))
-        };
-        let (store, kept, door, tls) = tokio::task::spawn_blocking(open)
+        let (store, kept, door, tls) = tokio::task::spawn_blocking(move || open(&opened, store))
             .await
             .map_err(|error| StartError::Cut(error.to_string()))??;
         let config = shard::Config {
@@ -225,6 +215,21 @@ impl Builder {
             _kept: kept,
         })
     }
+}
+
+/// What is opened before anything listens.
+type Opened = (Arc<dyn Store>, Option<Kept>, Door, Option<Tls>);
+
+/// Opens everything that lies on the disk. Blocks.
+fn open(settings: &Settings, store: Option<Arc<dyn Store>>) -> Result<Opened, StartError> {
+    let store = open_store(settings, store)?;
+    let kept = Kept::take(settings)?;
+    let door = Door::open(settings, kept.is_some())?;
+    let tls = match (&settings.tls.cert_file, &settings.tls.key_file) {
+        (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
+        _ => None,
+    };
+    Ok((store, kept, door, tls))
 }
 
 /// The listener of a running server.
@@ -410,10 +415,18 @@ impl Running {
             listening.drain_notices(until).await;
         }
         tasks.shutdown().await;
-        // The data directory is free once the last thread has let go of it.
-        let left = Arc::downgrade(&router);
-        drop(router);
-        while left.strong_count() > 0 && tokio::time::Instant::now() < until {
+        // Threads and links let go of it one after the other. Whoever is last closes the store: we,
+        // so that the data directory is free when this returns.
+        let mut router = router;
+        loop {
+            match Arc::try_unwrap(router) {
+                Ok(last) => {
+                    let _ = tokio::task::spawn_blocking(move || drop(last)).await;
+                    return;
+                }
+                Err(_) if tokio::time::Instant::now() >= until => return,
+                Err(shared) => router = shared,
+            }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -4,7 +4,7 @@
 use tempfile::TempDir;
 
 use crate::support::raw::{
-    Got, Raw, TRANSPORTS, Transport, acknowledgement, encode, keepalive, login, message,
+    Got, Raw, TRANSPORTS, Transport, acknowledgement, keepalive, login, message,
     message_without_qos, quote, websocket_frame,
 };
 use crate::support::server::Server;

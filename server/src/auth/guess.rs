@@ -104,7 +104,7 @@ impl Guesses {
             return false;
         };
         let failures = self.failures.lock();
-        failures.addresses.is_empty(now, &network(address))
+        failures.addresses.is_drained(now, &network(address))
     }
 }
 

@@ -89,7 +89,7 @@ pub enum AuthError {
 enum Mode {
     Open,
     Jwt(Arc<Jwt>),
-    Webhook(Webhook),
+    Webhook(Box<Webhook>),
     Accounts,
 }
 
@@ -170,7 +170,7 @@ impl Door {
         let mode = match settings.auth.mode {
             AuthMode::Open => Mode::Open,
             AuthMode::Jwt => Mode::Jwt(Arc::new(Jwt::open(&settings.auth.jwt)?)),
-            AuthMode::Webhook => Mode::Webhook(Webhook::new(&settings.auth.webhook)),
+            AuthMode::Webhook => Mode::Webhook(Box::new(Webhook::new(&settings.auth.webhook))),
             AuthMode::Accounts => Mode::Accounts,
         };
         let accounts = Accounts::start(registry.clone(), clock).map_err(AuthError::Thread)?;

@@ -146,7 +146,9 @@ fn unknown_keys_are_named_with_their_place() {
         ("[listner]\n", "unknown key listner;"),
         ("[listner]\ntcp = 1", "unknown key listner.tcp;"),
         ("echo = true", "unknown key echo;"),
-        ("[auth.jwt]\nkey = 1", "unknown key auth.jwt;"),
+        ("[auth.jwt]\nkey = 1", "unknown key auth.jwt.key;"),
+        ("[auth.jvt]\nkey = 1", "unknown key auth.jvt;"),
+        ("[tls.jwt]\nkey = 1", "unknown key tls.jwt;"),
         ("listen = 5", "unknown key listen;"),
     ] {
         let text = complaint(file);
@@ -190,9 +192,14 @@ fn bad_values_are_named_with_what_is_allowed() {
         ("[session]\nsense = \"16S\"", "\"15S\""),
         ("[session]\nsecond_login = \"kick\"", "\"coexist\""),
         (
-            "[auth]\nmode = \"jwt\"",
-            "auth.mode = \"jwt\": allowed is \"open\"",
+            "[auth]\nmode = \"magic\"",
+            "auth.mode = \"magic\": allowed is \"open\"",
         ),
+        ("[auth.jwt]\nalgorithm = \"none\"", "\"EdDSA\""),
+        ("[auth.jwt]\nleeway_s = 61", "0 to 60"),
+        ("[auth.webhook]\nurl = \"ftp://x\"", "an http or https URL"),
+        ("[auth.webhook]\nwhen_down = \"allow\"", "\"allow_known\""),
+        ("[limits]\nconnections_per_address = -1", "0 is no limit"),
         ("[log]\nlevel = \"loud\"", "\"trace\""),
         ("[log]\nformat = \"xml\"", "\"json\""),
         ("[groups]\ncrew = \"alice\"", "groups = \"alice\""),
@@ -302,4 +309,39 @@ fn groups_are_checked() {
     };
     many(limits::GROUP_MEMBERS_MAX).unwrap();
     many(limits::GROUP_MEMBERS_MAX + 1).unwrap_err();
+}
+
+#[test]
+fn what_the_door_needs_is_demanded() {
+    for (file, expected) in [
+        (
+            "[auth]\nmode = \"jwt\"",
+            "auth.jwt.key_file: auth.mode = \"jwt\" needs a key",
+        ),
+        (
+            "[auth]\nmode = \"jwt\"\n[auth.jwt]\nkey_file = \"a\"\njwks = \"b\"",
+            "auth.jwt.jwks: stands beside",
+        ),
+        (
+            "[auth]\nmode = \"jwt\"\n[auth.jwt]\njwks = \"http://id.example/keys\"",
+            "use https",
+        ),
+        ("[auth]\nmode = \"webhook\"", "auth.webhook.url: "),
+        ("[tls]\ncert_file = \"a\"", "tls.key_file: "),
+        ("[tls]\nkey_file = \"a\"", "tls.cert_file: "),
+    ] {
+        let text = complaint(file);
+        assert!(text.contains(expected), "{text}");
+    }
+    for file in [
+        "[auth]\nmode = \"accounts\"",
+        "[auth]\nmode = \"jwt\"\n[auth.jwt]\nkey_file = \"a\"",
+        "[auth]\nmode = \"jwt\"\n[auth.jwt]\njwks = \"http://[::1]:8000/keys\"",
+        "[auth]\nmode = \"jwt\"\n[auth.jwt]\njwks = \"https://id.example/keys\"",
+        "[auth]\nmode = \"accounts\"\n[listen]\ntcp = \"0.0.0.0:8901\"",
+    ] {
+        from_file(file).unwrap();
+    }
+    let settings = load(&[("TIDINGS_AUTH_JWT_KEY_FILE", "/k")], &[]).unwrap();
+    assert_eq!(settings.auth.jwt.key_file.as_deref(), Some(Path::new("/k")));
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidings_core::custody::Verdict;
+use tidings_core::custody::{Verdict, Want};
 use tidings_core::ids::LinkId;
 use tidings_core::shard::{Action, CloseReason, Event, Input};
 use tidings_core::time::Now;
@@ -67,24 +67,13 @@ impl Router {
                         wants,
                         messages_max,
                     } => {
-                        match self
-                            .store
-                            .load_recent(&wants, messages_max, load::BYTES_MAX)
-                        {
-                            Some(loaded) => {
-                                let loaded = Some(loaded);
-                                let input = Input::Loaded {
-                                    link,
-                                    wants,
-                                    loaded,
-                                };
-                                guarded.shard.on(now, input, &mut follow);
-                            }
-                            None => todo.load.push(load::Job::Load {
-                                link,
-                                wants,
-                                messages_max,
-                            }),
+                        if let Some(job) = self.load_at_once(
+                            now,
+                            guarded,
+                            (link, wants, messages_max),
+                            &mut follow,
+                        ) {
+                            todo.load.push(job);
                         }
                     }
                     Action::ReadBacklog { link, user, device } => {
@@ -108,6 +97,34 @@ impl Router {
             }
             actions = follow;
         }
+    }
+
+    /// What is still in memory needs no loader; returns the job if it is not.
+    fn load_at_once(
+        &self,
+        now: Now,
+        guarded: &mut Guarded,
+        (link, wants, messages_max): (LinkId, Vec<Want>, usize),
+        follow: &mut Vec<Action>,
+    ) -> Option<load::Job> {
+        let Some(loaded) = self
+            .store
+            .load_recent(&wants, messages_max, load::BYTES_MAX)
+        else {
+            return Some(load::Job::Load {
+                link,
+                wants,
+                messages_max,
+            });
+        };
+        let loaded = Some(loaded);
+        let input = Input::Loaded {
+            link,
+            wants,
+            loaded,
+        };
+        guarded.shard.on(now, input, follow);
+        None
     }
 
     /// A store without a disk answers in line.

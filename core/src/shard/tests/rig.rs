@@ -177,7 +177,7 @@ impl Rig {
 
     pub(super) fn verify(&mut self) {
         if let Some(Action::Verify { link, token, .. }) = self.verifies.pop_front() {
-            let code = if token == "good" { 0 } else { 1025 };
+            let code = if token.expose() == "good" { 0 } else { 1025 };
             self.feed(Input::Verified { link, code });
         }
     }
