@@ -13,7 +13,7 @@ const ANY: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
 
 pub(super) fn all() -> Value {
     let mut all = Map::new();
-    for part in [names(), messages(), lists(), people()] {
+    for part in [names(), messages(), lists(), people(), numbers()] {
         if let Value::Object(part) = part {
             all.extend(part);
         }
@@ -286,6 +286,16 @@ fn people() -> Value {
                 } },
             },
         },
+        "Ended": {
+            "type": "object",
+            "required": ["sessions"],
+            "properties": { "sessions": { "type": "integer", "description": "How many were ended." } },
+        },
+    })
+}
+
+fn numbers() -> Value {
+    json!({
         "Stats": {
             "type": "object",
             "additionalProperties": {
@@ -311,11 +321,6 @@ fn people() -> Value {
                     "count": { "type": "integer" },
                 },
             },
-        },
-        "Ended": {
-            "type": "object",
-            "required": ["sessions"],
-            "properties": { "sessions": { "type": "integer", "description": "How many were ended." } },
         },
     })
 }
