@@ -188,3 +188,35 @@ pub const POSITIONS_PORTION_MS: u64 = 20;
 pub const ESTIMATE_SAMPLES_MIN: u64 = 20;
 /// Time constant of the rate at which a queue moves.
 pub const ESTIMATE_MEMORY_MS: u64 = 15 * 60_000;
+
+/// Longest body of an HTTP request, in bytes; 413 beyond.
+pub const API_BODY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a body above the limit that are read all the same, so that the answer arrives; the
+/// connection is closed beyond.
+pub const API_BODY_DRAIN_BYTES_MAX: usize = 16 << 20;
+/// Receivers that one call of the API may name. The call is refused.
+pub const API_RECIPIENTS_MAX: usize = 1000;
+/// Receivers of one page of a message to everybody (`*`); the answer says where the next begins.
+pub const API_EVERYBODY_PAGE_MAX: usize = 1000;
+/// Users, conversations or receivers on one page of a list. A larger `limit` is refused.
+pub const API_PAGE_MAX: usize = 200;
+/// Longest `Idempotency-Key`, in bytes. The call is refused.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+/// Answers remembered for their `Idempotency-Key`; the oldest are forgotten beyond, and then the
+/// message's id, which is made from the key, keeps it from being stored twice.
+pub const IDEMPOTENCY_ANSWERS_MAX: usize = 10_000;
+/// Bytes of answers remembered for their `Idempotency-Key`, together; the oldest are forgotten.
+pub const IDEMPOTENCY_BYTES_MAX: usize = 32 << 20;
+/// Calls in a row that one key of the API may make before it must wait; 429 beyond.
+pub const API_BURST_MAX: u32 = 2000;
+/// One more call after so long.
+pub const API_REFILL_MS: u64 = 1;
+/// Keys of the API whose rate is remembered.
+pub const API_KEYS_SEEN_MAX: usize = 10_000;
+/// Messages that are looked through, from the newest, for one whose sender and receiver are not
+/// said.
+pub const SEARCH_MESSAGES_MAX: usize = 200_000;
+/// Messages with the same id, of several senders or receivers, that a search returns.
+pub const SEARCH_FOUND_MAX: usize = 16;
+/// Longest reason for a kick, in bytes. The call is refused.
+pub const REASON_BYTES_MAX: usize = 256;

@@ -43,12 +43,14 @@
 //! Inside:
 //!
 //! - `admin`: what an operator asks of a running server, or of its files
+//! - `api`: REST, its documentation, health and metrics over HTTP
 //! - `auth`: who may come in
 //! - `config`: settings, from defaults to a validated struct
 //! - `handle`: what an application does with a running server
 //! - `hooks`: what an application is asked, handed and told
 //! - `transport`: sockets to frames, one file per transport
 //! - `link`: outboxes, back-pressure, closing
+//! - `metrics`: what is counted
 //! - `router`: drives the shard, commits, loads
 //! - `store`: one trait, SQLite and memory behind it
 //!
@@ -56,12 +58,14 @@
 
 #[cfg(unix)]
 pub mod admin;
+pub mod api;
 pub mod auth;
 mod clock;
 pub mod config;
 mod handle;
 pub mod hooks;
 mod link;
+pub mod metrics;
 mod router;
 mod server;
 pub mod store;
@@ -74,8 +78,8 @@ pub mod tls {
 }
 
 pub use handle::{
-    Connect, ConnectError, Handle, HandleError, LocalLink, LocalSend, LocalSendError, Send,
-    SendError, Sent, UserOnline,
+    Connect, ConnectError, Handle, HandleError, LocalLink, LocalSend, LocalSendError, Readiness,
+    Send, SendError, Sent, UserOnline,
 };
 pub use hooks::Listener;
 pub use link::LocalEvent;

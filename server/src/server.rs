@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 #[cfg(unix)]
 use crate::admin::AdminSocket;
+use crate::api;
 use crate::auth::{Access, AuthError, Door, Kept};
 use crate::config::{ConfigError, Settings};
 use crate::handle::Handle;
@@ -175,7 +176,8 @@ impl Builder {
         let router = Router::start(config, stamped, door.clone(), store, hooks.clone())
             .map_err(StartError::Thread)?;
         let mut tasks = JoinSet::new();
-        let bound = bind(&settings, tls.as_ref(), &router, &mut tasks);
+        let access = Access(door.clone());
+        let bound = bind(&settings, tls.as_ref(), &router, &access, &mut tasks);
         let addresses = match bound {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -300,6 +302,7 @@ fn bind(
     settings: &Settings,
     tls: Option<&Tls>,
     router: &Arc<Router>,
+    access: &Access,
     tasks: &mut JoinSet<()>,
 ) -> Result<Addresses, StartError> {
     let failed = |transport, address| {
@@ -337,12 +340,12 @@ fn bind(
     if let Some(address) = listen.http {
         let listener = transport::listen(address).map_err(failed("http", address))?;
         addresses.http = listener.local_addr().ok();
-        let router = router.clone();
+        let (handle, access) = (Handle::new(router), access.clone());
         match tls_if(settings.tls.http) {
-            None => tasks.spawn(transport::http::serve(router, listener)),
+            None => tasks.spawn(api::serve(listener, handle, access)),
             Some(tls) => {
                 let listener = HttpsListener::new(listener, tls);
-                tasks.spawn(transport::http::serve(router, listener))
+                tasks.spawn(api::serve(listener, handle, access))
             }
         };
     }

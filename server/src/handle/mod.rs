@@ -3,17 +3,21 @@
 //!
 //! - `send`: messages from the server
 //! - `local`: clients inside the process
+//! - `look`: where a message is, who is known
 //!
 //! Holds nothing but the router: whatever can be done here is done by it and the store. Called by
 //! applications; `api` and `console` use the same.
 
 mod local;
+mod look;
 mod send;
 
 pub use local::{Connect, ConnectError, LocalLink, LocalSend, LocalSendError};
+pub use look::Readiness;
 pub use send::{Send, SendError, Sent};
 
 use std::collections::BTreeMap;
+use std::future::IntoFuture as _;
 use std::sync::{Arc, Weak};
 
 use tidings_core::ids::{self, Address, Name, NameError, SERVER};
@@ -94,24 +98,32 @@ impl Handle {
     }
 
     /// The same message to many, each in his own conversation; answers in the order of `to`. Give
-    /// all of them one id with [`Send::id`] by sending singly if you need it to be idempotent.
+    /// each an id with [`Send::id`] and [`Handle::send_all`] if you need it to be idempotent.
     pub async fn send_many<N: Into<Name>>(
         &self,
         to: impl IntoIterator<Item = N>,
         text: &str,
     ) -> Vec<Result<Sent, SendError>> {
+        self.send_all(to.into_iter().map(|to| self.send(to, text)))
+            .await
+    }
+
+    /// Several messages; answers in their order.
+    pub async fn send_all(
+        &self,
+        messages: impl IntoIterator<Item = Send>,
+    ) -> Vec<Result<Sent, SendError>> {
         let mut outcomes = Vec::new();
         let mut under_way: std::collections::VecDeque<tokio::task::JoinHandle<_>> =
             std::collections::VecDeque::new();
-        for to in to {
+        for message in messages {
             // So many together share a commit; more would only wait in memory.
             if under_way.len() >= limits::UNDECIDED_PER_SESSION_MAX
                 && let Some(first) = under_way.pop_front()
             {
                 outcomes.push(joined(first).await);
             }
-            let send = self.send(to, text);
-            under_way.push_back(tokio::spawn(async move { send.await }));
+            under_way.push_back(tokio::spawn(message.into_future()));
         }
         for task in under_way {
             outcomes.push(joined(task).await);

@@ -138,6 +138,12 @@ impl StreamLink {
         self.outbox.lock().is_full()
     }
 
+    /// True if it is not read now: the shard asked for it, or too much waits to be sent.
+    pub(crate) fn is_held_back(&self) -> bool {
+        let outbox = self.outbox.lock();
+        outbox.paused || outbox.is_full()
+    }
+
     /// True if something waits to be sent.
     pub(crate) fn has_unsent(&self) -> bool {
         let outbox = self.outbox.lock();

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tidings_core::custody::Record;
@@ -29,6 +29,8 @@ const REPEATS: [Duration; 3] = [
 struct Queue {
     records: Vec<Record>,
     bytes: usize,
+    /// When the oldest of them came.
+    since: Option<Instant>,
     /// The committer sleeps until it is woken.
     sleeping: bool,
     /// A batch is being committed.
@@ -51,9 +53,18 @@ impl Committer {
     pub(super) fn push(&self, record: Record) -> bool {
         let mut queue = self.queue.lock();
         queue.bytes += weight(&record);
+        if queue.records.is_empty() {
+            queue.since = Some(Instant::now());
+        }
         self.bytes.store(queue.bytes, Ordering::Relaxed);
         queue.records.push(record);
         queue.sleeping
+    }
+
+    /// Records that wait, and their bytes.
+    pub(super) fn depth(&self) -> (usize, usize) {
+        let queue = self.queue.lock();
+        (queue.records.len(), queue.bytes)
     }
 
     pub(super) fn wake(&self) {
@@ -82,7 +93,7 @@ impl Committer {
     }
 
     /// The next batch; `None` at the end.
-    fn next(&self, store: &dyn crate::store::Store) -> Option<Vec<Record>> {
+    fn next(&self, store: &dyn crate::store::Store) -> Option<(Vec<Record>, Duration)> {
         let mut queue = self.queue.lock();
         queue.busy = false;
         while queue.records.is_empty() {
@@ -106,7 +117,11 @@ impl Committer {
         let batch = std::mem::replace(&mut queue.records, rest);
         queue.bytes = queue.records.iter().map(weight).sum();
         self.bytes.store(queue.bytes, Ordering::Relaxed);
-        Some(batch)
+        let now = Instant::now();
+        let waited = queue.since.map_or(Duration::ZERO, |since| now - since);
+        // What is left came later than the first; when exactly is not kept.
+        queue.since = (!queue.records.is_empty()).then_some(now);
+        Some((batch, waited))
     }
 }
 
@@ -116,7 +131,8 @@ pub(super) fn start(router: &Arc<Router>) -> std::io::Result<()> {
     std::thread::Builder::new()
         .name("committer".into())
         .spawn(move || {
-            while let Some(batch) = router.committer.next(&*router.store) {
+            while let Some((batch, waited)) = router.committer.next(&*router.store) {
+                router.metrics.gather.record(waited);
                 router.commit(&batch);
             }
             if let Err(error) = router.store.flush() {
@@ -135,16 +151,24 @@ impl Router {
         let mut repeats = REPEATS.iter();
         loop {
             verdicts.clear();
+            let start = Instant::now();
             match self.store.commit(batch, &mut verdicts) {
                 Ok(()) => {
                     *self.trouble.lock() = None;
-                    return self.verdicts(verdicts);
+                    let committed = Instant::now();
+                    self.metrics.commit.record(committed - start);
+                    self.metrics.decided(batch, &verdicts);
+                    self.verdicts(verdicts);
+                    return self.metrics.emit.record(committed.elapsed());
                 }
                 Err(error) => {
                     let passing = matches!(error, StoreError::Unavailable(_));
                     match repeats.next() {
                         Some(wait) if passing => std::thread::sleep(*wait),
-                        _ => return self.refuse(batch.len(), &error),
+                        _ => {
+                            self.metrics.decided(batch, &[]);
+                            return self.refuse(batch.len(), &error);
+                        }
                     }
                 }
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tidings_core::custody::Draft;
 use tidings_core::ids::{LinkId, Name};
+use tidings_core::limits;
 use tidings_core::message::MessageRef;
 use tidings_core::session::Transport;
 use tidings_core::shard::{Event, Input, Submission};
@@ -14,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::{Guarded, Router, Todo, slot};
 use crate::auth::{Credentials, Decision};
+use crate::handle::HandleError;
 use crate::hooks::{LoginRequest, SessionInfo, Told};
 use crate::link::{LinkEnd, LocalEnd, LocalRef};
 use crate::store::StoreError;
@@ -81,6 +83,7 @@ impl Router {
             if let Some(Some(entry)) = guarded.links.get_mut(slot(*link)) {
                 entry.since_ms = now.wall_ms;
             }
+            self.metrics.login(true);
             if self.hooks.is_some() {
                 let view = guarded.shard.session_of(*link);
                 session = Some(Arc::new(SessionInfo {
@@ -256,23 +259,63 @@ impl Router {
                 Ok((before, members))
             })
             .await?;
+        self.members_changed(&group, &before, &after);
+        Ok(())
+    }
+
+    /// Adds or removes one member; `false` if there is no such group, or none such to remove.
+    pub(crate) async fn change_member(
+        self: &Arc<Self>,
+        group: Name,
+        user: Name,
+        member: bool,
+    ) -> Result<bool, HandleError> {
+        let _one_at_a_time = self.groups.lock().await;
+        let (store, name) = (self.store.clone(), group.clone());
+        let Some(before) = self.blocking(move || store.group(&name)).await? else {
+            return Ok(false);
+        };
+        if before.contains(&user) == member {
+            return Ok(member);
+        }
+        let mut after = before.clone();
+        if member {
+            after.push(user);
+        } else {
+            after.retain(|other| *other != user);
+        }
+        if after.len() > limits::GROUP_MEMBERS_MAX {
+            return Err(HandleError::TooManyMembers {
+                count: after.len(),
+                max: limits::GROUP_MEMBERS_MAX,
+            });
+        }
+        let (store, name) = (self.store.clone(), group.clone());
+        let after = self
+            .blocking(move || store.set_group(&name, &after).map(|()| after))
+            .await?;
+        self.members_changed(&group, &before, &after);
+        Ok(true)
+    }
+
+    /// Those who are online learn of it.
+    fn members_changed(&self, group: &str, before: &[Name], after: &[Name]) {
         let differ = |one: &[Name], other: &[Name]| -> Vec<Name> {
             let other: std::collections::HashSet<&Name> = other.iter().collect();
             one.iter().filter(|u| !other.contains(u)).cloned().collect()
         };
         for (changed, member) in [
-            (differ(&before, &after), false),
-            (differ(&after, &before), true),
+            (differ(before, after), false),
+            (differ(after, before), true),
         ] {
             for user in changed {
                 self.feed(Input::Membership {
-                    group: &group,
+                    group,
                     user: &user,
                     member,
                 });
             }
         }
-        Ok(())
     }
 
     /// Calls the store on a thread where it may block.

@@ -44,6 +44,11 @@ impl Loader {
         self.wake.notify_one();
     }
 
+    /// How many jobs wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.lock().0.len()
+    }
+
     pub(super) fn stop(&self) {
         self.queue.lock().1 = true;
         self.wake.notify_all();

@@ -8,6 +8,7 @@
 mod commit;
 mod inside;
 mod load;
+mod look;
 mod perform;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ use crate::auth::Door;
 use crate::clock::Clock;
 use crate::hooks::{Hooks, Told};
 use crate::link::{Datagrams, Encoder, LinkEnd, LocalRef, StreamLink};
+use crate::metrics::Metrics;
 use crate::store::Store;
 
 pub(crate) use commit::Committer;
@@ -68,6 +70,7 @@ struct Guarded {
     /// Who waits for the fate of a message that no session sent, by ticket.
     submissions: HashMap<u64, oneshot::Sender<Submission>>,
     next_ticket: u64,
+    metrics: Arc<Metrics>,
 }
 
 /// What is left to do when the lock is released.
@@ -100,6 +103,7 @@ pub(crate) struct Router {
     committer: Committer,
     loader: Loader,
     clock: Clock,
+    metrics: Arc<Metrics>,
     runtime: tokio::runtime::Handle,
     stopping: AtomicBool,
     /// Why the last commit failed, if it did.
@@ -121,6 +125,7 @@ impl Router {
         store: Arc<dyn Store>,
         hooks: Option<Arc<Hooks>>,
     ) -> std::io::Result<Arc<Router>> {
+        let metrics: Arc<Metrics> = Arc::default();
         let router = Arc::new_cyclic(|me| Router {
             me: me.clone(),
             door,
@@ -135,12 +140,14 @@ impl Router {
                 actions: Vec::new(),
                 submissions: HashMap::new(),
                 next_ticket: 0,
+                metrics: metrics.clone(),
             }),
             immediate: store.is_immediate(),
             store,
             committer: Committer::default(),
             loader: Loader::default(),
             clock: Clock::start(),
+            metrics,
             runtime: tokio::runtime::Handle::current(),
             stopping: AtomicBool::new(false),
             trouble: Mutex::new(None),

@@ -56,6 +56,7 @@ impl Router {
                         },
                     ) {
                         Decision::Now(code) => {
+                            self.refused_if(code);
                             let input = Input::Verified { link, code };
                             guarded.shard.on(now, input, &mut follow);
                         }
@@ -138,11 +139,13 @@ impl Router {
         let count = records.len();
         match self.store.commit(records, &mut verdicts) {
             Ok(()) => {
+                self.metrics.decided(records, &verdicts);
                 for verdict in verdicts {
                     guarded.shard.on(now, Input::Verdict(verdict), follow);
                 }
             }
             Err(error) => {
+                self.metrics.decided(records, &[]);
                 let reason = error.to_string();
                 let input = Input::CommitFailed {
                     count,
@@ -152,6 +155,12 @@ impl Router {
             }
         }
         records.clear();
+    }
+
+    fn refused_if(&self, code: i32) {
+        if code != tidings_core::wire::code::OK {
+            self.metrics.login(false);
+        }
     }
 
     /// The verdicts on a batch, from the committer.
@@ -182,6 +191,7 @@ impl Router {
             };
             self.runtime.spawn(async move {
                 let code = answer.await;
+                router.refused_if(code);
                 router.feed(Input::Verified { link, code });
             });
         }
@@ -272,6 +282,7 @@ impl Guarded {
                         return;
                     }
                 }
+                self.metrics.delivered(again);
                 if let LinkEnd::Local(local) = end {
                     local.message(&message, again);
                     return todo.local.push(local);

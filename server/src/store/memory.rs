@@ -10,13 +10,13 @@ use parking_lot::RwLock;
 use tidings_core::custody::{Backlog, Behind, Cursor, Draft, Loaded, Record, Verdict, Want};
 use tidings_core::ids::{ConversationId, DeviceId, Name, conversation_members};
 use tidings_core::limits;
-use tidings_core::message::MessageRef;
+use tidings_core::message::{Message, MessageRef};
 
 use super::chain::Head;
 use super::people::User;
 use super::plan::{self, Below, Plan};
 use super::tail::{Entry, Tail};
-use super::{Conversation, Page, Store, StoreError, cursors};
+use super::{Conversation, Page, Profile, Receipt, Search, Size, Store, StoreError, cursors, look};
 
 /// How much a memory store holds. Beyond, the oldest messages are dropped; numbers go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -328,6 +328,57 @@ impl Store for MemoryStore {
             }
         }
         Ok(false)
+    }
+
+    fn find(&self, search: &Search) -> Result<Vec<MessageRef>, StoreError> {
+        let state = self.state.read();
+        let tail = &state.tail;
+        if let Some(draft) = search.draft() {
+            let hash = tail.hash(&draft.from, &draft.to, &draft.id);
+            return Ok(tail.find(hash, &draft).cloned().into_iter().collect());
+        }
+        let newest = (tail.first()..=tail.last()).rev();
+        let newest = newest.take(limits::SEARCH_MESSAGES_MAX);
+        let with_id = newest
+            .filter_map(|position| tail.message(position))
+            .filter(|message| message.id == search.id);
+        Ok(with_id.take(limits::SEARCH_FOUND_MAX).cloned().collect())
+    }
+
+    fn users(&self, after: &str, limit: usize) -> Result<Vec<Name>, StoreError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let state = self.state.read();
+        let above = (Excluded(after), Unbounded);
+        let users = state.people.users.range::<str, _>(above);
+        Ok(users.take(limit).map(|(name, _)| name.clone()).collect())
+    }
+
+    fn profile(&self, user: &str) -> Result<Option<Profile>, StoreError> {
+        let state = self.state.read();
+        Ok(state.people.users.get(user).map(|user| Profile {
+            devices: user.devices.iter().map(look::Device::from).collect(),
+        }))
+    }
+
+    fn receipts(&self, user: &str, message: &Message) -> Result<Vec<Receipt>, StoreError> {
+        let people = &self.state.read().people;
+        let groups = people.memberships.get(user);
+        let joined = groups.and_then(|groups| groups.get(&message.to)).copied();
+        let devices = people.users.get(user).map_or(&[][..], |user| &user.devices);
+        let conversation = message.conversation.0;
+        let receipt = |device: &super::people::Device| {
+            let cursor = people.cursor(DeviceId(device.id), conversation, joined.unwrap_or(0));
+            look::receipt(device, &cursor, message.seq)
+        };
+        Ok(devices.iter().map(receipt).collect())
+    }
+
+    fn size(&self) -> Result<Size, StoreError> {
+        let state = self.state.read();
+        Ok(Size {
+            messages: state.tail.len() as u64,
+            bytes: state.tail.bytes() as u64,
+        })
     }
 
     fn is_immediate(&self) -> bool {

@@ -9,6 +9,7 @@ mod chain;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod cursors;
+mod look;
 mod memory;
 mod merge;
 #[cfg(test)]
@@ -18,13 +19,14 @@ mod plan;
 mod sqlite;
 mod tail;
 
+pub use look::{Device, Profile, Receipt, Search, Size};
 pub use memory::{MemoryOptions, MemoryStore};
 pub use sqlite::{SqliteOptions, SqliteStore, lock_directory};
 
 use serde::{Deserialize, Serialize};
 use tidings_core::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};
 use tidings_core::ids::{DeviceId, Name, conversation_members};
-use tidings_core::message::MessageRef;
+use tidings_core::message::{Message, MessageRef};
 
 /// A store of messages, logins, devices and cursors.
 ///
@@ -105,6 +107,40 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// If it cannot be stored; what was removed stays removed.
     fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<bool, StoreError>;
+
+    /// The messages with an id, the newest first, at most
+    /// [`SEARCH_FOUND_MAX`](tidings_core::limits::SEARCH_FOUND_MAX). Without sender and receiver
+    /// only a part of the store is looked through: the newest
+    /// [`SEARCH_MESSAGES_MAX`](tidings_core::limits::SEARCH_MESSAGES_MAX), and those around the time
+    /// that a UUID of version 7 names.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn find(&self, search: &Search) -> Result<Vec<MessageRef>, StoreError>;
+
+    /// The users who have ever logged in, by name, above `after`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn users(&self, after: &str, limit: usize) -> Result<Vec<Name>, StoreError>;
+
+    /// What is known of a user; `None` if he never logged in.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn profile(&self, user: &str) -> Result<Option<Profile>, StoreError>;
+
+    /// How far each device of a user is in a message's conversation.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn receipts(&self, user: &str, message: &Message) -> Result<Vec<Receipt>, StoreError>;
+
+    /// How much it holds.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn size(&self) -> Result<Size, StoreError>;
 
     /// True if `commit` returns without waiting for a disk, so that it can be called in line.
     fn is_immediate(&self) -> bool;

@@ -6,7 +6,6 @@
 
 pub(crate) mod certificate;
 pub(crate) mod gate;
-pub(crate) mod http;
 mod stream;
 pub(crate) mod tcp;
 pub(crate) mod tls;

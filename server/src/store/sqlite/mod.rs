@@ -12,6 +12,7 @@ mod index;
 mod keeper;
 mod keys;
 mod log;
+mod look;
 mod read;
 mod retain;
 mod writer;
@@ -24,10 +25,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::{Mutex, RwLock};
 use tidings_core::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};
 use tidings_core::ids::{DeviceId, Name};
-use tidings_core::message::MessageRef;
+use tidings_core::message::{Message, MessageRef};
 
 use super::tail::Tail;
-use super::{Conversation, Durability, Page, Store, StoreError};
+use super::{Conversation, Durability, Page, Profile, Receipt, Search, Size, Store, StoreError};
 use dirty::Dirty;
 use files::Paths;
 use index::Index;
@@ -235,6 +236,26 @@ impl Store for SqliteStore {
 
     fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<bool, StoreError> {
         self.inner.retain(before_ms, devices_since_ms)
+    }
+
+    fn find(&self, search: &Search) -> Result<Vec<MessageRef>, StoreError> {
+        self.inner.find(search)
+    }
+
+    fn users(&self, after: &str, limit: usize) -> Result<Vec<Name>, StoreError> {
+        self.inner.users(after, limit)
+    }
+
+    fn profile(&self, user: &str) -> Result<Option<Profile>, StoreError> {
+        self.inner.profile(user)
+    }
+
+    fn receipts(&self, user: &str, message: &Message) -> Result<Vec<Receipt>, StoreError> {
+        self.inner.receipts(user, message)
+    }
+
+    fn size(&self) -> Result<Size, StoreError> {
+        self.inner.size()
     }
 
     fn is_immediate(&self) -> bool {

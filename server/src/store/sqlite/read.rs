@@ -442,7 +442,7 @@ impl Inner {
         Ok(row.map(|row| row.message))
     }
 
-    fn cursor(
+    pub(super) fn cursor(
         &self,
         reader: &Reader<'_>,
         device: DeviceId,

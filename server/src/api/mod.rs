@@ -1,0 +1,131 @@
+//! The HTTP port: REST under `/api/v1`, its documentation, health and metrics.
+//!
+//! - one file per resource: `messages`, `users`, `conversations`, `groups`, `stats`
+//! - `access`: keys, what they permit, how often; `idempotency`: the same call again
+//! - `extract`, `problem`: what a call says, and what is wrong with it
+//! - `openapi`, `docs`: the description that the calls are checked against, and a page to try them
+//!
+//! Handlers are thin: everything is done through the public [`Handle`](crate::Handle), which an
+//! embedding application has too. Called by `Server`; never imported by `router` or `store`.
+
+mod access;
+mod conversations;
+mod docs;
+mod extract;
+mod groups;
+mod health;
+mod idempotency;
+mod messages;
+mod openapi;
+mod problem;
+mod stats;
+mod users;
+
+pub use openapi::document;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router as Routes;
+use axum::extract::connect_info::Connected;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post, put};
+use axum::serve::{IncomingStream, Listener};
+use tokio::net::TcpListener;
+
+use crate::auth::{Access, Keys};
+use crate::handle::Handle;
+use crate::transport::tls::HttpsListener;
+use idempotency::Answers;
+use problem::Problem;
+
+/// What every call may use.
+pub(crate) struct Api {
+    handle: Handle,
+    access: Access,
+    keys: Keys,
+    rates: access::Rates,
+    answers: Answers,
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(IpAddr);
+
+impl Connected<IncomingStream<'_, HttpsListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, HttpsListener>) -> Peer {
+        Peer(stream.remote_addr().ip())
+    }
+}
+
+impl Connected<IncomingStream<'_, TcpListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Peer {
+        Peer(stream.remote_addr().ip())
+    }
+}
+
+/// Serves HTTP until the future is dropped.
+pub(crate) async fn serve<L>(listener: L, handle: Handle, access: Access)
+where
+    L: Listener<Addr = SocketAddr>,
+    Peer: for<'a> Connected<IncomingStream<'a, L>>,
+{
+    let api = Arc::new(Api {
+        handle,
+        keys: access.keys(),
+        access,
+        rates: access::Rates::new(),
+        answers: Answers::default(),
+    });
+    let service = routes(api).into_make_service_with_connect_info::<Peer>();
+    if let Err(error) = axum::serve(listener, service).await {
+        tracing::error!(%error, "the HTTP listener ended");
+    }
+}
+
+fn routes(api: Arc<Api>) -> Routes {
+    let guarded = Routes::new()
+        .route("/messages", post(messages::send))
+        .route("/messages/{id}", get(messages::find))
+        .route("/users", get(users::list))
+        .route("/users/{id}", get(users::show))
+        .route("/users/{id}/sessions", delete(users::kick))
+        .route("/users/{id}/conversations", get(conversations::list))
+        .route(
+            "/users/{id}/conversations/{peer}/messages",
+            get(conversations::messages),
+        )
+        .route(
+            "/groups/{id}",
+            put(groups::put).get(groups::show).delete(groups::remove),
+        )
+        .route(
+            "/groups/{id}/members/{user}",
+            put(groups::add).delete(groups::leave),
+        )
+        .route("/stats", get(stats::show))
+        .route(
+            "/users/{id}/block",
+            put(users::block).delete(users::unblock),
+        )
+        .route_layer(from_fn_with_state(api.clone(), access::guard));
+    let open = Routes::new().route("/openapi.json", get(docs::openapi));
+    Routes::new()
+        .nest("/api/v1", guarded.merge(open))
+        .merge(health::routes())
+        .merge(docs::routes())
+        .merge(stats::routes())
+        .fallback(nowhere)
+        .method_not_allowed_fallback(not_so)
+        .with_state(api)
+}
+
+async fn nowhere(uri: Uri) -> Problem {
+    Problem::not_found("there is nothing here; see /docs/").with("value", uri.path())
+}
+
+async fn not_so(method: Method) -> Problem {
+    let detail = "this path does not take this method; see the Allow header";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).with("value", method.as_str())
+}

@@ -1,0 +1,184 @@
+//! Refusals as RFC 9457 wants them: what is wrong, in which field, what the limit is and what came.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+use tidings_core::custody::Refusal;
+use tidings_core::ids::NameError;
+use tidings_core::limits;
+
+use crate::handle::{HandleError, SendError};
+use crate::store::StoreError;
+
+/// Why a call was refused.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    detail: String,
+    more: Map<String, Value>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
+        Problem {
+            status,
+            detail: detail.into(),
+            more: Map::new(),
+        }
+    }
+
+    pub(super) fn bad(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(super) fn unprocessable(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    pub(super) fn not_found(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    pub(super) fn conflict(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::CONFLICT, detail)
+    }
+
+    pub(super) fn stopped() -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server stops")
+    }
+
+    /// Which part of the request is meant.
+    pub(super) fn field(self, field: impl Into<String>) -> Problem {
+        self.with("field", field.into())
+    }
+
+    /// What is allowed at most, and what came.
+    pub(super) fn limit(self, limit: impl Into<Value>, value: impl Into<Value>) -> Problem {
+        self.with("limit", limit).with("value", value)
+    }
+
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Problem {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// As JSON.
+    pub(super) fn json(&self) -> Value {
+        let mut body = self.more.clone();
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        body.insert("type".into(), json!("about:blank"));
+        body.insert("title".into(), json!(title));
+        body.insert("status".into(), json!(self.status.as_u16()));
+        body.insert("detail".into(), json!(self.detail));
+        Value::Object(body)
+    }
+
+    /// A name that breaks a rule.
+    pub(super) fn name(field: &str, name: &str, problem: NameError) -> Problem {
+        let told = Problem::unprocessable(format!("{field} {problem}")).field(field);
+        match problem {
+            NameError::TooLong(bytes) => told.limit(limits::NAME_BYTES_MAX, bytes),
+            _ => told.with("value", name),
+        }
+    }
+
+    /// What the store or the server says to a call on something with this name.
+    pub(super) fn of(field: &str, error: HandleError) -> Problem {
+        match error {
+            HandleError::Name { name, problem, .. } => Problem::name(field, &name, problem),
+            HandleError::TooManyMembers { count, max } => {
+                let detail = format!("a group has at most {max} members");
+                Problem::unprocessable(detail)
+                    .field("members")
+                    .limit(max, count)
+            }
+            HandleError::KickCode(code) => {
+                let detail = HandleError::KickCode(code).to_string();
+                Problem::unprocessable(detail)
+                    .field("code")
+                    .with("value", code)
+            }
+            HandleError::Stopped => Problem::stopped(),
+            HandleError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        // Paths and what the database says are for the operator's log, not for the caller.
+        tracing::error!(%error, "a call of the API failed");
+        let full = matches!(error, StoreError::DiskFull { .. });
+        let status = if full {
+            StatusCode::INSUFFICIENT_STORAGE
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        Problem::new(status, "the store does not answer; see the server's log")
+    }
+}
+
+impl From<SendError> for Problem {
+    fn from(error: SendError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            SendError::Name {
+                what,
+                name,
+                problem,
+            } => {
+                let field = match what {
+                    "receiver" => "to",
+                    "sender" => "from",
+                    _ => "id",
+                };
+                Problem::name(field, &name, problem)
+            }
+            SendError::NoSuchAddress(to) => Problem::unprocessable(detail)
+                .field("to")
+                .with("value", &*to),
+            SendError::TooLarge { bytes, max } => {
+                let detail = format!("{detail} (`delivery.frame_bytes_max`)");
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+                    .field("text")
+                    .limit(max, bytes)
+            }
+            SendError::Conflict => Problem::conflict(detail),
+            SendError::Refused(Refusal::NoGroup) => Problem::not_found(detail).field("to"),
+            SendError::Refused(Refusal::NotMember) => {
+                Problem::new(StatusCode::FORBIDDEN, detail).field("from")
+            }
+            SendError::Refused(Refusal::Full { limit, max }) => {
+                Problem::new(StatusCode::INSUFFICIENT_STORAGE, detail)
+                    .field(limit)
+                    .with("limit", max)
+            }
+            SendError::NotStored(reason) => {
+                tracing::error!(reason, "a message of the API was not stored");
+                Problem::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "not stored; send it again with the same Idempotency-Key",
+                )
+            }
+            SendError::Store(error) => error.into(),
+            SendError::Stopped => Problem::stopped(),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let kind = HeaderValue::from_static("application/problem+json");
+        let body = self.json().to_string();
+        let mut response = (self.status, [(header::CONTENT_TYPE, kind)], body).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let how = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, how);
+        }
+        response
+    }
+}

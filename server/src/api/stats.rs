@@ -1,0 +1,55 @@
+//! What is counted: `/metrics` for Prometheus, `GET /stats` for people and programs.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router as Routes;
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::Value;
+
+use super::problem::Problem;
+use super::{Api, Peer, access};
+use crate::auth::Scope;
+
+pub(super) fn routes() -> Routes<Arc<Api>> {
+    Routes::new().route("/metrics", get(metrics))
+}
+
+pub(super) async fn show(State(api): State<Arc<Api>>) -> Result<Json<Value>, Problem> {
+    let stats = api.handle.stats().await;
+    let stats = stats.map_err(|error| Problem::of("stats", error))?;
+    Ok(Json(stats.json()))
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+/// From this machine without a key: but not what a proxy on it passes on from elsewhere.
+async fn metrics(
+    State(api): State<Arc<Api>>,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let proxied = ["forwarded", "x-forwarded-for", "x-real-ip"];
+    let is_here = is_loopback(peer) && !proxied.iter().any(|name| headers.contains_key(*name));
+    if !is_here {
+        let key = access::bearer(&headers);
+        let scope = key.and_then(|key| api.keys.check(key));
+        if !scope.is_some_and(|scope| scope.permits(Scope::Read)) {
+            let detail = "from other machines a key is needed: Authorization: Bearer KEY";
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, detail).field("Authorization"));
+        }
+    }
+    let stats = api.handle.stats().await;
+    let stats = stats.map_err(|error| Problem::of("stats", error))?;
+    let kind = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
+    Ok((kind, stats.text()).into_response())
+}

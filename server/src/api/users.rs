@@ -1,0 +1,225 @@
+//! `/users`: who is known, who is online, and ending sessions.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidings_core::session::Transport;
+use tidings_core::wire::code;
+use tidings_core::{ids, limits};
+
+use super::Api;
+use super::extract::{Asked, Named, page};
+use super::problem::Problem;
+use crate::auth::{Command, Fault};
+use crate::router::OnlineSession;
+
+/// Conversations whose cursors are shown with a user.
+const CURSORS_SHOWN: usize = 50;
+
+/// Which of them.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    online: Option<bool>,
+    after: Option<String>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    Asked(which): Asked<Which>,
+) -> Result<Json<Value>, Problem> {
+    let limit = page(which.limit, limits::API_PAGE_MAX)?;
+    let after = which.after.as_deref().unwrap_or_default();
+    let users: Vec<(String, usize)> = if which.online == Some(true) {
+        let online = api.handle.online().into_iter();
+        let above = online.filter(|user| *user.user > *after).take(limit);
+        above
+            .map(|user| (user.user.to_string(), user.sessions.len()))
+            .collect()
+    } else {
+        let users = api.handle.users(after, limit).await;
+        let users = users.map_err(|error| Problem::of("after", error))?;
+        let sessions = |user: &str| api.handle.sessions(user).len();
+        let mut users: Vec<(String, usize)> = users
+            .iter()
+            .map(|user| (user.to_string(), sessions(user)))
+            .collect();
+        // Whoever is offline now, of this page: the page may become shorter than its limit.
+        users.retain(|(_, sessions)| which.online.is_none() || *sessions == 0);
+        users
+    };
+    let next = (users.len() == limit).then(|| users.last().map(|(user, _)| user.clone()));
+    let shown: Vec<Value> = users
+        .iter()
+        .map(
+            |(user, sessions)| json!({ "id": user, "online": *sessions > 0, "sessions": sessions }),
+        )
+        .collect();
+    Ok(Json(json!({ "users": shown, "next": next.flatten() })))
+}
+
+fn transport(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "tcp",
+        Transport::Udp => "udp",
+        Transport::WebSocket => "ws",
+        Transport::Local => "local",
+    }
+}
+
+fn session(session: &OnlineSession) -> Value {
+    json!({
+        "device": &*session.device,
+        "class": &*session.class,
+        "transport": transport(session.transport),
+        "address": session.address.map(|address| address.to_string()),
+        "since_ms": session.since_ms,
+    })
+}
+
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    Named(user): Named<String>,
+) -> Result<Json<Value>, Problem> {
+    let of = |error| Problem::of("id", error);
+    let Some(profile) = api.handle.profile(&user).await.map_err(of)? else {
+        let detail = "no such user has ever logged in";
+        return Err(Problem::not_found(detail).field("id").with("value", user));
+    };
+    let sessions: Vec<Value> = api.handle.sessions(&user).iter().map(session).collect();
+    let devices: Vec<Value> = profile
+        .devices
+        .iter()
+        .map(|device| {
+            json!({
+                "device": &*device.name,
+                "class": &*device.class,
+                "created_ms": device.created_ms,
+                "seen_ms": device.seen_ms,
+            })
+        })
+        .collect();
+    let conversations = api.handle.conversations(&user, CURSORS_SHOWN).await;
+    let mut cursors = Vec::new();
+    for conversation in conversations.map_err(of)? {
+        let receipts = api.handle.receipts(&user, &conversation.last).await;
+        for receipt in receipts.map_err(of)? {
+            cursors.push(json!({
+                "device": &*receipt.device,
+                "peer": &*conversation.peer,
+                "acknowledged": receipt.acked,
+                "head": conversation.head,
+            }));
+        }
+    }
+    Ok(Json(json!({
+        "id": user,
+        "online": !sessions.is_empty(),
+        "sessions": sessions,
+        "devices": devices,
+        "cursors": cursors,
+    })))
+}
+
+/// Why he is shut out.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Block {
+    reason: Option<String>,
+}
+
+pub(super) async fn block(
+    State(api): State<Arc<Api>>,
+    Named(user): Named<String>,
+    Asked(block): Asked<Block>,
+) -> Result<StatusCode, Problem> {
+    let reason = block.reason.unwrap_or_default();
+    check_reason(&reason)?;
+    if let Some(at) = reason.chars().position(char::is_control) {
+        let detail = "a reason has no control characters";
+        return Err(Problem::unprocessable(detail)
+            .field("reason")
+            .with("value", at));
+    }
+    check_user(&user)?;
+    let name = user.clone();
+    change(&api, Command::BlockUser { user, reason }).await?;
+    // Blocked first: whoever is ended here cannot come back.
+    let ended = api.handle.kick(&name, code::KICK_BY_ADMIN, Some("blocked"));
+    ended.map_err(|error| Problem::of("id", error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn unblock(
+    State(api): State<Arc<Api>>,
+    Named(user): Named<String>,
+) -> Result<StatusCode, Problem> {
+    check_user(&user)?;
+    match change(&api, Command::UnblockUser { user: user.clone() }).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(problem) if problem.status() == StatusCode::CONFLICT => {
+            let detail = "he is not blocked";
+            Err(Problem::not_found(detail).field("id").with("value", user))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+fn check_user(user: &str) -> Result<(), Problem> {
+    let plain = user.strip_prefix('~').unwrap_or(user);
+    ids::check_user(plain).map_err(|problem| Problem::name("id", user, problem))
+}
+
+/// Changes what the door keeps, on a thread where it may block.
+async fn change(api: &Arc<Api>, command: Command) -> Result<(), Problem> {
+    let access = api.access.clone();
+    let changed = tokio::task::spawn_blocking(move || access.execute(command)).await;
+    match changed {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(Fault::Refused(reason))) => Err(Problem::conflict(reason).field("id")),
+        Ok(Err(error)) => Err(unavailable(&error.to_string())),
+        Err(error) => Err(unavailable(&error.to_string())),
+    }
+}
+
+fn unavailable(reason: &str) -> Problem {
+    tracing::error!(reason, "accounts could not be changed");
+    let detail = "accounts cannot be written; see the server's log";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+}
+
+fn check_reason(reason: &str) -> Result<(), Problem> {
+    let max = limits::REASON_BYTES_MAX;
+    if reason.len() > max {
+        let detail = format!("a reason has at most {max} bytes");
+        return Err(Problem::unprocessable(detail)
+            .field("reason")
+            .limit(max, reason.len()));
+    }
+    Ok(())
+}
+
+/// Why they end.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kick {
+    code: Option<i32>,
+    reason: Option<String>,
+}
+
+pub(super) async fn kick(
+    State(api): State<Arc<Api>>,
+    Named(user): Named<String>,
+    Asked(kick): Asked<Kick>,
+) -> Result<Json<Value>, Problem> {
+    check_reason(kick.reason.as_deref().unwrap_or_default())?;
+    let code = kick.code.unwrap_or(code::KICK_BY_ADMIN);
+    let ended = api.handle.kick(&user, code, kick.reason.as_deref());
+    let ended = ended.map_err(|error| Problem::of("id", error))?;
+    Ok(Json(json!({ "sessions": ended })))
+}

@@ -1,0 +1,49 @@
+//! Counting by looking: what `/metrics` shows beside what is counted as it happens.
+
+use tidings_core::session::Transport;
+
+use super::Router;
+use crate::link::LinkEnd;
+use crate::metrics::{Sample, Snapshot};
+use crate::store::Size;
+
+impl Router {
+    /// What is counted, at this moment. Looks at every link under the lock: some nanoseconds for
+    /// each, every few seconds.
+    pub(crate) fn stats(&self, store: Size) -> Snapshot {
+        let mut sample = Sample {
+            store,
+            loads: self.loader.len() as u64,
+            notices_missed: self.notices_missed(),
+            ..Sample::default()
+        };
+        let (records, bytes) = self.committer.depth();
+        (sample.queue_records, sample.queue_bytes) = (records as u64, bytes as u64);
+        {
+            let guarded = self.guarded.lock();
+            sample.submissions = guarded.submissions.len() as u64;
+            for entry in guarded.links.iter().flatten() {
+                let Some(transport) = guarded.shard.transport_of(entry.link) else {
+                    continue;
+                };
+                sample.connections[place(transport)] += 1;
+                let LinkEnd::Stream(stream) = &entry.end else {
+                    continue;
+                };
+                sample.slow_readers += u64::from(stream.is_held_back());
+            }
+            sample.sessions = guarded.shard.sessions().count() as u64;
+        }
+        self.metrics.read(&sample)
+    }
+}
+
+/// Where a transport stands in [`crate::metrics::TRANSPORTS`].
+fn place(transport: Transport) -> usize {
+    match transport {
+        Transport::Tcp => 0,
+        Transport::Udp => 1,
+        Transport::WebSocket => 2,
+        Transport::Local => 3,
+    }
+}
