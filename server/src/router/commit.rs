@@ -8,22 +8,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use tidings_core::custody::Record;
+use tidings_core::custody::{Record, Verdict};
+use tidings_core::ids::{Address, conversation_key};
 use tidings_core::shard::Input;
 
 use super::{Router, weight};
-use crate::store::StoreError;
+use crate::store::{Page, StoreError};
 
 /// Records in one transaction at most: bounds the wait of those behind.
 const BATCH_RECORDS_MAX: usize = 4096;
 /// After so long without work the store writes its cursors and lets its indexes follow.
 const IDLE: Duration = Duration::from_millis(500);
-/// Times that a batch is repeated when the store does not answer, and the wait before each.
-const REPEATS: [Duration; 3] = [
-    Duration::from_millis(10),
-    Duration::from_millis(100),
-    Duration::from_millis(500),
-];
+/// Waits before a batch is repeated: each twice the one before, up to the longest.
+const REPEAT_FIRST: Duration = Duration::from_millis(10);
+const REPEAT_WAIT_MAX: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct Queue {
@@ -145,14 +143,17 @@ pub(super) fn start(router: &Arc<Router>) -> std::io::Result<()> {
 }
 
 impl Router {
-    /// Commits a batch, repeating it as long as that may help: its records are idempotent.
+    /// Commits a batch. While the outcome is unknown it is repeated: its records are idempotent,
+    /// and only what was certainly not stored may be refused. Nobody is told anything meanwhile.
     fn commit(&self, batch: &[Record]) {
         let mut verdicts = Vec::with_capacity(batch.len());
-        let mut repeats = REPEATS.iter();
+        let mut wait = REPEAT_FIRST;
+        let mut is_repeat = false;
         loop {
             verdicts.clear();
             let start = Instant::now();
             match self.store.commit(batch, &mut verdicts) {
+                Ok(()) if is_repeat && !self.tell_apart(batch, &mut verdicts) => {}
                 Ok(()) => {
                     *self.trouble.lock() = None;
                     let committed = Instant::now();
@@ -161,18 +162,51 @@ impl Router {
                     self.verdicts(verdicts);
                     return self.metrics.emit.record(committed.elapsed());
                 }
+                Err(error @ StoreError::Unavailable(_)) => {
+                    tracing::error!(%error, "the outcome of a commit is unknown; it is repeated");
+                    *self.trouble.lock() = Some(error.to_string());
+                }
                 Err(error) => {
-                    let passing = matches!(error, StoreError::Unavailable(_));
-                    match repeats.next() {
-                        Some(wait) if passing => std::thread::sleep(*wait),
-                        _ => {
-                            self.metrics.decided(batch, &[]);
-                            return self.refuse(batch.len(), &error);
-                        }
-                    }
+                    self.metrics.decided(batch, &[]);
+                    return self.refuse(batch.len(), &error);
                 }
             }
+            if self.is_stopping() {
+                return; // nobody was told; the senders will send again to whoever comes next
+            }
+            is_repeat = true;
+            std::thread::sleep(wait);
+            wait = (wait * 2).min(REPEAT_WAIT_MAX);
         }
+    }
+
+    /// What an attempt with an unknown outcome stored comes back as a duplicate when the batch is
+    /// repeated, but nobody was told of it: it is new. Its time of custody tells the two apart: it
+    /// is the draft's own. Returns false if the store could not be read.
+    fn tell_apart(&self, batch: &[Record], verdicts: &mut [Verdict]) -> bool {
+        let mut told: Vec<u64> = Vec::new();
+        for (record, verdict) in batch.iter().zip(verdicts) {
+            let (Record::Message(draft), Verdict::Duplicate { seq, time_ms }) = (record, &*verdict)
+            else {
+                continue;
+            };
+            if *time_ms != draft.time_ms {
+                continue;
+            }
+            let to = Address::parse(&draft.to).unwrap_or(Address::Server);
+            let key = conversation_key(&draft.from, to);
+            let page = Page::After(seq.saturating_sub(1), 1);
+            let Ok(found) = self.store.history(&key, page) else {
+                return false;
+            };
+            // The second copy within the batch stays a duplicate.
+            let message = found.into_iter().find(|m| m.id == draft.id);
+            if let Some(message) = message.filter(|m| !told.contains(&m.position)) {
+                told.push(message.position);
+                *verdict = Verdict::New(message);
+            }
+        }
+        true
     }
 
     fn refuse(&self, count: usize, error: &StoreError) {
