@@ -1,5 +1,7 @@
 //! The description of the API is the one that is committed, and it and its page are served.
 
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
 mod api;
 
 use api::{settings, start};

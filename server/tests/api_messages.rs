@@ -1,5 +1,7 @@
 //! Messages over HTTP.
 
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
 mod api;
 
 use api::{settings, start};

@@ -1,4 +1,6 @@
 //! Accounts, visitors, blocks and the admin socket of a running server.
+
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
 #![cfg(unix)]
 
 mod support;

@@ -1,5 +1,7 @@
 //! Logins by JSON Web Token over real sockets.
 
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
 mod support;
 
 use std::path::Path;

@@ -1,4 +1,6 @@
 //! Secrets do not reach the log, at any level.
+
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
 #![cfg(unix)]
 
 mod support;

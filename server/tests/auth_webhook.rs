@@ -1,5 +1,7 @@
 //! Logins that an application decides, over real sockets, with an application of a few lines.
 
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
 mod support;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

@@ -1,5 +1,7 @@
 //! The application is asked before a message is taken.
 
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
 mod embed;
 
 use std::sync::Arc;

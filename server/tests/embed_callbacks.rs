@@ -1,5 +1,7 @@
 //! Every callback: when, how often, with what.
 
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
 mod embed;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What the handle can do, and links inside the process.
 
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
 mod embed;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! What is sent to `0`: handed over at least once, in order, from a durable cursor.
 
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
 mod embed;
 
 use std::collections::HashMap;

@@ -1,5 +1,7 @@
 //! TLS over real sockets.
 
+#![allow(clippy::unwrap_used)] // in a test a panic is the report
+
 mod support;
 
 use std::io::{Read, Write};
