@@ -106,20 +106,21 @@ async fn a_message_is_followed_to_its_acknowledgement() {
     running.stop().await;
 }
 
+fn ids(page: &Value) -> Vec<String> {
+    let users = page["users"].as_array().unwrap().iter();
+    users
+        .map(|user| user["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn users_are_listed_kicked_and_blocked() {
+async fn users_are_listed_and_kicked() {
     let (running, client) = start(settings()).await;
     let handle = running.handle();
     let mut links = Vec::new();
     for user in ["alice", "bob", "carl"] {
         links.push(handle.connect(user).await.unwrap());
     }
-    let ids = |page: &Value| -> Vec<String> {
-        let users = page["users"].as_array().unwrap().iter();
-        users
-            .map(|user| user["id"].as_str().unwrap().to_owned())
-            .collect()
-    };
     let page = client
         .get("/api/v1/users?online=true&limit=2")
         .await
@@ -143,7 +144,7 @@ async fn users_are_listed_kicked_and_blocked() {
     );
     match links[1].recv().await {
         Some(LocalEvent::Kicked { code: 2, reason }) => {
-            assert_eq!(reason.as_deref(), Some("rest now"))
+            assert_eq!(reason.as_deref(), Some("rest now"));
         }
         other => panic!("{other:?}"),
     }
@@ -160,6 +161,21 @@ async fn users_are_listed_kicked_and_blocked() {
         .problem(422);
     let page = client.get("/api/v1/users?online=false").await.ok(200);
     assert_eq!(ids(&page), ["bob"]);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_are_blocked_and_everybody_is_written_to() {
+    let (running, client) = start(settings()).await;
+    let handle = running.handle();
+    let mut links = Vec::new();
+    for user in ["alice", "bob", "carl"] {
+        links.push(handle.connect(user).await.unwrap());
+    }
+    client
+        .call("DELETE", "/api/v1/users/bob/sessions", None)
+        .await
+        .ok(200);
     assert_eq!(
         client
             .call("PUT", "/api/v1/users/carl/block?reason=spam", None)
