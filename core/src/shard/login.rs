@@ -13,9 +13,6 @@ use crate::wire::code;
 use crate::wire::mobileimsdk::login::Login;
 use crate::wire::mobileimsdk::{self, Frame};
 
-/// What a time of today takes more than −1.
-const TIME_BYTES: usize = 11;
-
 /// Whether a login wants to see what its user sends from other devices.
 fn declares_own(login: &Login) -> bool {
     let declared = login.tidings.as_ref();
@@ -218,8 +215,7 @@ impl Shard {
         if session.transport == Transport::Udp {
             self.scratch.clear();
             mobileimsdk::encode(&frame, &mut self.scratch);
-            // The driver may put the time in place of −1.
-            if self.scratch.len() + TIME_BYTES > question_bytes {
+            if self.scratch.len() > question_bytes {
                 return;
             }
         }

@@ -35,7 +35,10 @@ impl Encoder {
     pub(crate) fn control(&mut self, frame: &Frame<'_>, now_ms: i64) -> &[u8] {
         self.last = None;
         self.scratch.clear();
-        if self.server_timestamp && frame.kind != code::ECHO_ANSWER {
+        // An echo is the client's own; the answer to a login carries its time as `firstLoginTime`,
+        // and must stay short on UDP.
+        let is_stamped = !matches!(frame.kind, code::ECHO_ANSWER | code::LOGIN_ANSWER);
+        if self.server_timestamp && is_stamped {
             let stamped = Frame {
                 sm: now_ms,
                 ..frame.clone()
