@@ -183,7 +183,7 @@ impl Builder {
         let mut tasks = JoinSet::new();
         let access = Access(door.clone());
         let dir = kept.is_some().then_some(&*settings.data);
-        let desks = match Desks::start(&router, access.clone(), dir).await {
+        let desks = match Desks::start(&router, access.clone(), hooks.clone(), dir).await {
             Ok(desks) => desk::Open(desks),
             Err(error) => {
                 router.stop(tokio::time::Instant::now()).await;
