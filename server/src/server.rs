@@ -169,14 +169,7 @@ impl Builder {
         let (store, kept, door, tls) = tokio::task::spawn_blocking(move || open(&opened, store))
             .await
             .map_err(|error| StartError::Cut(error.to_string()))??;
-        let config = shard::Config {
-            sense: settings.session.sense,
-            second_login: settings.session.second_login,
-            frame_bytes_max: settings.delivery.frame_bytes_max,
-            udp_window: settings.delivery.udp_window,
-            ask_before: hooks.as_ref().map(|h| h.ask_before()).unwrap_or_default(),
-            tell_relayed: hooks.is_some(),
-        };
+        let config = shard_config(&settings, hooks.as_deref());
         let stamped = settings.delivery.server_timestamp;
         let router = Router::start(config, stamped, door.clone(), store, hooks.clone())
             .map_err(StartError::Thread)?;
@@ -229,6 +222,17 @@ impl Builder {
             shutdown,
             _kept: kept,
         })
+    }
+}
+
+fn shard_config(settings: &Settings, hooks: Option<&Hooks>) -> shard::Config {
+    shard::Config {
+        sense: settings.session.sense,
+        second_login: settings.session.second_login,
+        frame_bytes_max: settings.delivery.frame_bytes_max,
+        udp_window: settings.delivery.udp_window,
+        ask_before: hooks.map(Hooks::ask_before).unwrap_or_default(),
+        tell_relayed: hooks.is_some(),
     }
 }
 

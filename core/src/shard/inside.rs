@@ -65,7 +65,7 @@ impl Shard {
             Err(_) => Some(Submission::NoSuchAddress),
             // The log of a tenant leaves on no wire, so that a frame's length does not matter.
             Ok(Address::Team(_)) if d.typeu == code::DESK_RECORD => None,
-            Ok(Address::Team(team)) if !self.teams.contains(team) => {
+            Ok(Address::Team(team)) if !self.serves_team(&d.from, team) => {
                 Some(Submission::NoSuchAddress)
             }
             Ok(Address::Server) if *d.from == *SERVER => Some(Submission::NoSuchAddress),

@@ -4,7 +4,8 @@
 //! - `driver`, with `emit`, `asking`, `follow`: one task per tenant around one machine
 //! - `inbox`: what waits for it; `row`: how its transitions lie in the store
 //! - `sink`: storage listeners, which follow the log by themselves
-//! - `notice`: what customers are told; `act`: what agents ask and are told; `agents`: their sessions
+//! - `notice`: what customers are told; `act`: what agents ask and are told; `agents`: their sessions;
+//!   `typed`: agents on ordinary sessions
 //!
 //! A customer is any user who writes to `@team`: his session is like every other, and what he is
 //! told reaches him through the conversation's log. An agent's session is bound here. What agents
@@ -25,6 +26,7 @@ pub mod notice;
 mod row;
 mod settings;
 pub mod sink;
+mod typed;
 
 pub use act::{
     Act, AgentEvent, Author, Chat, ChatInfo, CustomerAct, DeskError, Profile, TransferTo,
@@ -291,7 +293,10 @@ impl Desks {
                         true => &message.from,
                         false => &message.to,
                     };
-                    let tenant = self.0.teams.read().get(team).cloned();
+                    let teams = self.0.teams.read();
+                    let of_team = || teams.get(team.split_once('/')?.0);
+                    let tenant = teams.get(team).or_else(of_team).cloned();
+                    drop(teams);
                     if let Some(tenant) = tenant {
                         tenant.inbox.message(message.clone());
                     }
@@ -365,7 +370,12 @@ impl Desks {
     #[must_use]
     pub fn team_info(&self, address: &str) -> Option<Team> {
         let tenant = self.0.teams.read().get(address).cloned()?;
-        let team = tenant.roster().teams.get(address.strip_prefix('@')?)?.item.clone();
+        let team = tenant
+            .roster()
+            .teams
+            .get(address.strip_prefix('@')?)?
+            .item
+            .clone();
         Some(team)
     }
 
@@ -552,10 +562,7 @@ async fn started(tenant: Arc<Tenant>, router: Arc<Router>) -> Result<Driver, Sto
     }
 }
 
-async fn ask(
-    tenant: &Tenant,
-    item: impl FnOnce(inbox::Reply) -> Item,
-) -> Result<(), DeskError> {
+async fn ask(tenant: &Tenant, item: impl FnOnce(inbox::Reply) -> Item) -> Result<(), DeskError> {
     let (reply, answer) = oneshot::channel();
     if !tenant.inbox.push(item(reply)) {
         return Err(DeskError::Stopped);
