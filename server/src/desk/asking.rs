@@ -68,7 +68,7 @@ impl Driver {
     /// What an agent writes is a message from the team, in his name by its id. It reaches the
     /// customer by its verdict, and the machine as every message does.
     fn say(
-        &mut self,
+        &self,
         agent: AgentId,
         chat: &Chat,
         (id, typeu, text): (&str, i32, String),

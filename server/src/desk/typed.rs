@@ -180,7 +180,7 @@ impl Driver {
     /// A text for a customer: in the team's name, with an id that names the agent and his message,
     /// so that deciding about it once more sends it once.
     fn typed_text(
-        &mut self,
+        &self,
         agent: AgentId,
         message: &Message,
         customer: Name,
