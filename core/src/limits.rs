@@ -167,8 +167,16 @@ pub const API_KEY_BYTES_MAX: usize = 256;
 pub const BLOCKS_MAX: usize = 100_000;
 /// Conversations over `admin.sock` at one time.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
-/// Longest line on `admin.sock`, in bytes.
-pub const ADMIN_LINE_BYTES_MAX: usize = 64 << 10;
+/// Longest line on `admin.sock`, in bytes: a group with all its members. It is refused and the
+/// conversation ends.
+pub const ADMIN_LINE_BYTES_MAX: usize = 2 << 20;
+/// Users or groups on one page of a list over `admin.sock`; the next page goes on.
+pub const ADMIN_PAGE_MAX: usize = 1000;
+/// Shortest retention, in days: so long the ids of messages are known again. A shorter one is
+/// refused.
+pub const RETENTION_DAYS_MIN: u32 = 7;
+/// Faults that a check of the store puts into words; the others are counted.
+pub const FAULTS_TOLD_MAX: usize = 100;
 
 /// Skills of a tenant's desk. The setting is refused.
 pub const SKILLS_MAX: usize = 128;

@@ -66,6 +66,8 @@ mod handle;
 pub mod hooks;
 mod link;
 pub mod metrics;
+mod reload;
+mod retention;
 mod router;
 mod server;
 pub mod store;

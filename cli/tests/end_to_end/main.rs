@@ -18,6 +18,8 @@
 
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
+mod admin;
+mod backup;
 mod framing;
 mod hostile;
 mod operation;

@@ -97,6 +97,8 @@ pub(crate) struct Router {
     hooks: Option<Arc<Hooks>>,
     /// One change of groups at a time, so that the sessions learn of them in the store's order.
     groups: tokio::sync::Mutex<()>,
+    /// One pass of retention at a time.
+    retaining: Mutex<()>,
     frame_bytes_max: usize,
     store: Arc<dyn Store>,
     immediate: bool,
@@ -131,6 +133,7 @@ impl Router {
             door,
             hooks,
             groups: tokio::sync::Mutex::new(()),
+            retaining: Mutex::new(()),
             frame_bytes_max: config.frame_bytes_max,
             guarded: Mutex::new(Guarded {
                 shard: Shard::new(config),
@@ -340,6 +343,11 @@ impl Router {
     /// Why the store does not take messages, if it does not.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.lock().clone()
+    }
+
+    /// Held while old messages are removed; blocks.
+    pub(crate) fn retaining(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.retaining.lock()
     }
 
     /// The store that this router commits to.

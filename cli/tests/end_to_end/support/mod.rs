@@ -1,8 +1,10 @@
-//! What the end-to-end tests are made with: the real binary as a child process (`server`), raw
-//! sockets that speak the protocol without any of our code (`raw`), and a small source of
-//! repeatable randomness (`dice`).
+//! What the end-to-end tests are made with: the real binary as a child process (`server`) and its
+//! `tidings admin` (`admin`), raw sockets that speak the protocol without any of our code (`raw`), a
+//! small file system (`disk`), and a small source of repeatable randomness (`dice`).
 
+pub(crate) mod admin;
 pub(crate) mod dice;
+pub(crate) mod disk;
 pub(crate) mod raw;
 pub(crate) mod server;
 
