@@ -224,6 +224,10 @@ pub const API_KEYS_SEEN_MAX: usize = 10_000;
 /// Messages that are looked through, from the newest, for one whose sender and receiver are not
 /// said.
 pub const SEARCH_MESSAGES_MAX: usize = 200_000;
+/// Newest messages of which it is remembered when they were sent to whom.
+pub const TRAIL_MESSAGES_MAX: usize = 16_384;
+/// Sessions that are remembered for each of them; of those beyond, nothing is.
+pub const TRAIL_SESSIONS_MAX: usize = 8;
 /// Messages with the same id, of several senders or receivers, that a search returns.
 pub const SEARCH_FOUND_MAX: usize = 16;
 /// Longest reason for a kick, in bytes. The call is refused.

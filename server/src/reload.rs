@@ -25,16 +25,22 @@ impl Running {
             Err(error) => return Err(error.into()),
         }
         let mut changes = self.settings.changes(&new);
-        if self.tls.is_none() || new.tls.cert_file.is_none() {
-            // Switching it on or off is a matter of the listeners.
-            for change in &mut changes {
-                change.live &= !change.key.starts_with("tls.");
-            }
-        }
         let mut in_force = self.settings.clone();
         in_force.take_live(&new);
+        let mut keep = |section: &str| {
+            for change in &mut changes {
+                change.live &= !change.key.starts_with(section);
+            }
+        };
+        // Switching TLS on or off is a matter of the listeners.
         if self.tls.is_none() || new.tls.cert_file.is_none() {
+            keep("tls.");
             in_force.tls = self.settings.tls.clone();
+        }
+        // What is said for another mode may not do for this one.
+        if self.settings.auth.mode != new.auth.mode {
+            keep("auth.");
+            in_force.auth = self.settings.auth.clone();
         }
         let (pair, door) = self.prepare(&in_force).await?;
         for (group, members) in &in_force.groups {

@@ -20,10 +20,12 @@
 
 mod admin;
 mod backup;
+mod follow;
 mod framing;
 mod hostile;
 mod operation;
 mod pairs;
+mod reload;
 mod sessions;
 mod sigkill;
 mod slow;

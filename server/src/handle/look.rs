@@ -9,6 +9,7 @@ use tidings_core::message::MessageRef;
 use super::{Handle, HandleError, check_group, check_user, name_error};
 use crate::metrics::Snapshot;
 use crate::retention;
+use crate::router::Deliveries;
 use crate::store::{Checked, Profile, Receipt, Search, Store};
 
 /// Whether the server takes messages.
@@ -80,6 +81,14 @@ impl Handle {
         let message = message.clone();
         let read = move || store.receipts(&user, &message);
         Ok(self.router()?.blocking(read).await?)
+    }
+
+    /// When a message was sent to which sessions, and acknowledged by them; `None` if that is not
+    /// remembered: of the newest [`TRAIL_MESSAGES_MAX`](limits::TRAIL_MESSAGES_MAX) only, and only
+    /// since the server started.
+    #[must_use]
+    pub fn deliveries(&self, message: &MessageRef) -> Option<Deliveries> {
+        self.router().ok()?.deliveries(message)
     }
 
     /// A page of the users who have ever logged in, by name, above `after` (empty: from the first).

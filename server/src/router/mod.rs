@@ -10,6 +10,7 @@ mod inside;
 mod load;
 mod look;
 mod perform;
+mod trail;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tidings_core::custody::{Cursor, Draft, Record};
-use tidings_core::ids::LinkId;
+use tidings_core::ids::{DeviceId, LinkId};
 use tidings_core::session::Transport;
 use tidings_core::shard::{Action, CloseReason, Config, Input, Shard, Submission};
 use tidings_core::wire::mobileimsdk::Frame;
@@ -30,10 +31,12 @@ use crate::hooks::{Hooks, Told};
 use crate::link::{Datagrams, Encoder, LinkEnd, LocalRef, StreamLink};
 use crate::metrics::Metrics;
 use crate::store::Store;
+use trail::{Station, Trail};
 
 pub(crate) use commit::Committer;
 pub use inside::OnlineSession;
 pub(crate) use load::Loader;
+pub use trail::{Deliveries, Delivery};
 
 /// Links to flush that the committer serves itself; more are shared out among the I/O workers.
 const FLUSH_INLINE_MAX: usize = 8;
@@ -56,6 +59,7 @@ struct LinkEntry {
     end: LinkEnd,
     /// Of the login, milliseconds since 1970 UTC.
     since_ms: i64,
+    device: DeviceId,
 }
 
 /// Everything under the one lock.
@@ -71,6 +75,7 @@ struct Guarded {
     submissions: HashMap<u64, oneshot::Sender<Submission>>,
     next_ticket: u64,
     metrics: Arc<Metrics>,
+    trail: Trail,
 }
 
 /// What is left to do when the lock is released.
@@ -144,6 +149,7 @@ impl Router {
                 submissions: HashMap::new(),
                 next_ticket: 0,
                 metrics: metrics.clone(),
+                trail: Trail::default(),
             }),
             immediate: store.is_immediate(),
             store,
@@ -195,6 +201,7 @@ impl Router {
                     let Arrival::Frame(frame, bytes) = arrival else {
                         continue;
                     };
+                    trail::received(link, &frame);
                     Input::Frame { link, frame, bytes }
                 }
             };
@@ -237,6 +244,7 @@ impl Router {
                     continue;
                 }
             };
+            trail::received(link, &frame);
             guarded
                 .shard
                 .on(now, Input::Frame { link, frame, bytes }, &mut actions);
@@ -366,6 +374,7 @@ impl Guarded {
             link,
             end,
             since_ms: 0,
+            device: DeviceId(0),
         });
     }
 
@@ -381,8 +390,19 @@ impl Guarded {
     }
 
     fn end(&self, link: LinkId) -> Option<&LinkEnd> {
+        Some(&self.entry(link)?.end)
+    }
+
+    fn entry(&self, link: LinkId) -> Option<&LinkEntry> {
         let entry = self.links.get(slot(link))?.as_ref()?;
-        (entry.link == link).then_some(&entry.end)
+        (entry.link == link).then_some(entry)
+    }
+
+    fn station(&self, link: LinkId) -> Option<Station> {
+        self.entry(link).map(|entry| Station {
+            device: entry.device,
+            since_ms: entry.since_ms,
+        })
     }
 }
 

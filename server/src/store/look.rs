@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tidings_core::custody::{Cursor, Draft};
-use tidings_core::ids::Name;
+use tidings_core::ids::{DeviceId, Name};
 use tidings_core::limits;
 
 use super::people;
@@ -41,6 +41,8 @@ pub struct Device {
 pub struct Receipt {
     /// Which device.
     pub device: Name,
+    /// Its number in the store.
+    pub id: DeviceId,
     /// Everything up to this number is acknowledged.
     pub acked: u64,
     /// The number asked about is acknowledged, alone or with all below it.
@@ -118,6 +120,7 @@ impl From<&people::Device> for Device {
 pub(super) fn receipt(device: &people::Device, cursor: &Cursor, seq: u64) -> Receipt {
     Receipt {
         device: device.name.as_str().into(),
+        id: DeviceId(device.id),
         acked: cursor.acked,
         acknowledged: seq <= cursor.acked || cursor.sparse.contains(&seq),
     }
