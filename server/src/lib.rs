@@ -67,6 +67,8 @@ mod handle;
 pub mod hooks;
 mod link;
 pub mod metrics;
+mod reload;
+mod retention;
 mod router;
 mod server;
 pub mod store;
@@ -84,7 +86,7 @@ pub use handle::{
 };
 pub use hooks::Listener;
 pub use link::LocalEvent;
-pub use router::OnlineSession;
+pub use router::{Deliveries, Delivery, OnlineSession};
 pub use server::{Addresses, Builder, Running, Server, StartError};
 /// The pure half, whose words (names, messages, codes, limits) this library uses.
 pub use tidings_core as core;

@@ -11,13 +11,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 #[cfg(unix)]
-use crate::admin::AdminSocket;
+use crate::admin::{AdminSocket, Office};
 use crate::api;
 use crate::auth::{Access, AuthError, Door, Kept};
 use crate::config::{ConfigError, Settings};
 use crate::desk::{self, DeskStartError, Desks};
 use crate::handle::Handle;
 use crate::hooks::{Hooks, Inbox, Listener};
+use crate::retention;
 use crate::router::Router;
 use crate::store::{
     Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore, Store, StoreError,
@@ -25,12 +26,6 @@ use crate::store::{
 use crate::transport::gate::Gate;
 use crate::transport::tls::{HttpsListener, Tls, TlsError};
 use crate::transport::{self, tcp, udp, websocket};
-
-/// How often messages that are old enough are looked for.
-const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
-/// A device that was not seen for so long no longer holds messages back.
-const DEVICE_DAYS: i64 = 90;
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Why a server did not start. Nothing runs then.
 #[derive(Debug, thiserror::Error)]
@@ -96,12 +91,17 @@ pub struct Server;
 #[derive(Debug)]
 pub struct Running {
     addresses: Addresses,
-    router: Arc<Router>,
+    /// Those in force.
+    pub(crate) settings: Settings,
+    pub(crate) router: Arc<Router>,
     desks: desk::Open,
-    access: Access,
+    pub(crate) door: Door,
+    pub(crate) gate: Gate,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) retention_days: watch::Sender<u32>,
     tasks: JoinSet<()>,
     listening: Option<Listening>,
-    shutdown: Duration,
+    pub(crate) shutdown: Duration,
     _kept: Option<Kept>,
 }
 
@@ -183,7 +183,8 @@ impl Builder {
                 return Err(error.into());
             }
         };
-        let bound = bind(&settings, tls.as_ref(), &router, &access, &mut tasks);
+        let gate = Gate::new(settings.limits.connections_per_address);
+        let bound = bind(&settings, tls.as_ref(), &gate, &router, &access, &mut tasks);
         let addresses = match bound {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -197,26 +198,30 @@ impl Builder {
         if kept.is_some() {
             match AdminSocket::bind(&settings.data) {
                 Ok(socket) => {
-                    tasks.spawn(socket.serve(router.clone(), Access(door.clone())));
+                    let office = Office::new(Handle::new(&router), access, settings.data.clone());
+                    tasks.spawn(socket.serve(office));
                 }
                 // Everything else works; `tidings admin` then wants the server stopped.
                 Err(error) => tracing::error!(%error, "admin.sock cannot be made"),
             }
         }
         tasks.spawn(door.clone().keep_fresh());
-        if let Some(tls) = tls {
+        if let Some(tls) = tls.clone() {
             tasks.spawn(tls.keep_fresh());
         }
-        if settings.delivery.retention_days > 0 {
-            tasks.spawn(retain(router.clone(), settings.delivery.retention_days));
-        }
+        let (retention_days, days) = watch::channel(settings.delivery.retention_days);
+        tasks.spawn(retention::run(router.clone(), days));
         let listening = hooks.map(|hooks| Listening::start(hooks, &router, &mut tasks));
         let shutdown = Duration::from_millis(settings.shutdown_ms);
         Ok(Running {
             addresses,
+            settings,
             router,
             desks,
-            access: Access(door),
+            door,
+            gate,
+            tls,
+            retention_days,
             tasks,
             listening,
             shutdown,
@@ -320,6 +325,7 @@ fn open_store(
 fn bind(
     settings: &Settings,
     tls: Option<&Tls>,
+    gate: &Gate,
     router: &Arc<Router>,
     access: &Access,
     tasks: &mut JoinSet<()>,
@@ -332,7 +338,6 @@ fn bind(
         }
     };
     let listen = &settings.listen;
-    let gate = Gate::new(settings.limits.connections_per_address);
     let tls_if = |on: bool| tls.filter(|_| on).cloned();
     let mut addresses = Addresses::default();
     if let Some(address) = listen.tcp {
@@ -353,7 +358,7 @@ fn bind(
         addresses.ws = listener.local_addr().ok();
         let (router, echo) = (router.clone(), settings.echo);
         let serve = move |socket| websocket::serve(router.clone(), socket, echo);
-        let greet = transport::greet(gate, tls_if(settings.tls.ws), serve);
+        let greet = transport::greet(gate.clone(), tls_if(settings.tls.ws), serve);
         tasks.spawn(transport::accept(listener, greet));
     }
     if let Some(address) = listen.http {
@@ -371,28 +376,6 @@ fn bind(
     Ok(addresses)
 }
 
-/// Removes old messages, a little at a time.
-async fn retain(router: Arc<Router>, days: u32) {
-    let mut interval = tokio::time::interval(RETENTION_INTERVAL);
-    loop {
-        interval.tick().await;
-        let router = router.clone();
-        let step = move || {
-            let now = router.wall_ms();
-            let before = now - i64::from(days) * DAY_MS;
-            while !router.is_stopping()
-                && router.store().retain(before, now - DEVICE_DAYS * DAY_MS)?
-            {}
-            Ok::<(), StoreError>(())
-        };
-        match tokio::task::spawn_blocking(step).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "old messages could not be removed"),
-            Err(error) => tracing::error!(%error, "removing old messages was cut off"),
-        }
-    }
-}
-
 impl Running {
     /// Where it listens, with the ports that were really bound.
     #[must_use]
@@ -403,7 +386,14 @@ impl Running {
     /// Accounts, keys, blocks and visitors.
     #[must_use]
     pub fn access(&self) -> Access {
-        self.access.clone()
+        Access(self.door.clone())
+    }
+
+    /// What `tidings admin` asks.
+    #[cfg(unix)]
+    pub(crate) fn office(&self) -> Office {
+        let data = self.settings.data.clone();
+        Office::new(self.handle(), self.access(), data)
     }
 
     /// The support desks.

@@ -263,6 +263,13 @@ pub enum Action {
     Commit(Record),
     /// Remember a cursor, at leisure.
     Remember(Cursor),
+    /// A session has acknowledged a message; for whoever follows it. What counts is the cursor.
+    Acknowledged {
+        /// By whom.
+        link: LinkId,
+        /// What.
+        message: MessageRef,
+    },
     /// Read what lies behind; answer with [`Input::Backlog`].
     ReadBacklog {
         /// For which link.

@@ -1,6 +1,6 @@
 //! What the API, the console and an embedding application ask of the door.
 
-use super::{Command, Credentials, Door, Fault, Role, Scope, Secret, Visitor};
+use super::{Command, Credentials, Door, Fault, Registry, Role, Scope, Secret, Visitor};
 
 /// The API's keys. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -24,6 +24,12 @@ impl Access {
     #[must_use]
     pub fn keys(&self) -> Keys {
         Keys(self.0.clone())
+    }
+
+    /// Where they are kept.
+    #[cfg(unix)]
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.inner.registry
     }
 
     /// What the account is, if the password is its own; the code of a refusal otherwise, after a
