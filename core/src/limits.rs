@@ -220,3 +220,18 @@ pub const SEARCH_MESSAGES_MAX: usize = 200_000;
 pub const SEARCH_FOUND_MAX: usize = 16;
 /// Longest reason for a kick, in bytes. The call is refused.
 pub const REASON_BYTES_MAX: usize = 256;
+
+/// Longest OCIM packet, in bytes of JSON, on every transport (`ocim-protocol.md` §2). 400 by HTTP;
+/// a WebSocket is closed with 1009, a desktop agent's connection is closed.
+pub const OCIM_PACKET_BYTES_MAX: usize = 64 << 10;
+/// Longest query of an OCIM request, in bytes, still URL-encoded. The request is refused: long
+/// packets go by POST.
+pub const OCIM_QUERY_BYTES_MAX: usize = 16 << 10;
+/// Parameters of such a query. The request is refused.
+pub const OCIM_QUERY_PARAMETERS_MAX: usize = 16;
+/// Longest name for people, `cid`, `datetime` and `ver` of a packet, in bytes. It is refused.
+pub const OCIM_NAME_BYTES_MAX: usize = 256;
+/// Longest remark of a transfer, in bytes. The transfer is refused.
+pub const OCIM_REMARK_BYTES_MAX: usize = 2048;
+/// Longest message of a SASL exchange, in bytes. The login is refused.
+pub const SASL_MESSAGE_BYTES_MAX: usize = 4096;
