@@ -235,3 +235,13 @@ pub const OCIM_NAME_BYTES_MAX: usize = 256;
 pub const OCIM_REMARK_BYTES_MAX: usize = 2048;
 /// Longest message of a SASL exchange, in bytes. The login is refused.
 pub const SASL_MESSAGE_BYTES_MAX: usize = 4096;
+/// Packets that wait for one customer or agent; those that nothing depends on are dropped beyond.
+pub const OCIM_WAITING_PACKETS_MAX: usize = 1024;
+/// Customers and agents of OCIM at a time, all addresses together; 503 beyond.
+pub const OCIM_SESSIONS_MAX: usize = 200_000;
+/// Anonymous visitors of one address that are let in at once; 429 beyond.
+pub const OCIM_VISITORS_PER_ADDRESS: u32 = 60;
+/// One more after so long.
+pub const OCIM_VISITORS_REFILL_MS: u64 = 1_000;
+/// Addresses whose visitors are counted: half of it always, twice never.
+pub const OCIM_ADDRESSES_REMEMBERED_MAX: usize = 16_384;

@@ -75,6 +75,8 @@ pub struct Addresses {
     pub ws: Option<SocketAddr>,
     /// HTTP.
     pub http: Option<SocketAddr>,
+    /// Desktop agents of OCIM.
+    pub agents: Option<SocketAddr>,
 }
 
 impl std::fmt::Debug for Builder {

@@ -4,7 +4,7 @@ use tidings_core::limits;
 
 use super::keys::{Key, Kind, number, path, set, text};
 
-pub(super) static KEYS: [Key; 21] = [
+pub(super) static KEYS: [Key; 22] = [
     Key {
         path: "auth.mode",
         kind: Kind::Text,
@@ -198,6 +198,15 @@ pub(super) static KEYS: [Key; 21] = [
         doc: "TLS around listen.http; false if a proxy in front does that.",
         option: None,
         set: |s, v| set(&mut s.tls.http, v.parse().ok()),
+    },
+    Key {
+        path: "tls.agents",
+        kind: Kind::Flag,
+        default: "true",
+        allowed: "true or false",
+        doc: "TLS around listen.agents.",
+        option: None,
+        set: |s, v| set(&mut s.tls.agents, v.parse().ok()),
     },
     Key {
         path: "limits.connections_per_address",

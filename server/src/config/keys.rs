@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use tidings_core::limits;
 use tidings_core::shard::SecondLogin;
 
-use super::door_keys;
+use super::{door_keys, ocim_keys};
 use super::{
-    Auth, ConfigError, Delivery, HookSettings, Limits, Listen, Log, LogFormat, Origin,
-    SessionSettings, Settings, Tls,
+    Auth, Compat, ConfigError, Delivery, HookSettings, Limits, Listen, Log, LogFormat, Ocim, Origin,
+    PageOrigin, SessionSettings, Settings, Tls,
 };
 use crate::store::Durability;
 
@@ -45,9 +45,9 @@ pub(super) struct Key {
 const ADDRESS: &str =
     "an address with a port, as \"127.0.0.1:8901\" (port 0: any free one), or \"off\"";
 
-/// Followed by those of `door_keys`, in the order of `config/default.toml`: what has no section
+/// Followed by those of `door_keys` and `ocim_keys`, in the order of `config/default.toml`: what has no section
 /// comes first, because TOML wants that.
-static KEYS: [Key; 17] = [
+static KEYS: [Key; 18] = [
     Key {
         path: "data",
         kind: Kind::Text,
@@ -102,6 +102,16 @@ static KEYS: [Key; 17] = [
         doc: "/healthz and /readyz.",
         option: Some("--http ADDR|off"),
         set: |s, v| set(&mut s.listen.http, address(v)),
+    },
+    Key {
+        path: "listen.agents",
+        kind: Kind::Text,
+        default: "\"127.0.0.1:6067\"",
+        allowed: ADDRESS,
+        doc: "OCIM's desktop agents: JSON packets with a length prefix, SASL. Without TLS they log in \
+              with SCRAM-SHA-256; PLAIN only from this machine.",
+        option: Some("--agents ADDR|off"),
+        set: |s, v| set(&mut s.listen.agents, address(v)),
     },
     Key {
         path: "delivery.durability",
@@ -250,7 +260,8 @@ static KEYS: [Key; 17] = [
 
 /// Every setting there is.
 fn all() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().chain(&door_keys::KEYS)
+    let door = door_keys::KEYS.iter();
+    KEYS.iter().chain(door).chain(&ocim_keys::KEYS)
 }
 
 /// Stores a value that was understood.
@@ -394,6 +405,7 @@ pub(super) fn defaults() -> Settings {
             udp: None,
             ws: None,
             http: None,
+            agents: None,
         },
         delivery: Delivery {
             durability: Durability::Disk,
@@ -410,6 +422,17 @@ pub(super) fn defaults() -> Settings {
         tls: Tls::default(),
         limits: Limits {
             connections_per_address: 0,
+        },
+        ocim: Ocim {
+            origin: PageOrigin::Same,
+            anonymous: false,
+            team: String::new(),
+            poll_hold_ms: 0,
+            life_ms: 0,
+            idle_ms: 0,
+            first_data_ms: 0,
+            sessions_per_address: 0,
+            compat: Compat::default(),
         },
         hooks: HookSettings { timeout_ms: 0 },
         groups: BTreeMap::new(),
@@ -428,7 +451,7 @@ pub(super) fn defaults() -> Settings {
 }
 
 /// What stands above each section of the file.
-const SECTIONS: [(&str, &str); 11] = [
+const SECTIONS: [(&str, &str); 13] = [
     ("listen", "Where clients connect."),
     ("delivery", "How messages are kept and sent."),
     (
@@ -445,6 +468,14 @@ const SECTIONS: [(&str, &str); 11] = [
     (
         "limits",
         "What one address may take. This machine itself is spared.",
+    ),
+    (
+        "ocim",
+        "Customers and agents of OCIM: /ws.io and /poll.io on listen.http, and listen.agents.",
+    ),
+    (
+        "ocim.compat",
+        "What the published demo pages do and a public server should not permit.",
     ),
     ("hooks", "Applications that embed the server."),
     ("log", "What is logged to standard error."),

@@ -10,6 +10,7 @@ mod door_keys;
 mod error;
 mod file;
 mod keys;
+mod ocim_keys;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +46,8 @@ pub struct Settings {
     pub tls: Tls,
     /// What one address may take.
     pub limits: Limits,
+    /// The customers and agents of OCIM.
+    pub ocim: Ocim,
     /// How long an embedding application's listener may take.
     pub hooks: HookSettings,
     /// Fixed groups, by name without the `#`; made to have exactly these members at start.
@@ -68,6 +71,8 @@ pub struct Listen {
     pub ws: Option<SocketAddr>,
     /// `/healthz` and `/readyz`.
     pub http: Option<SocketAddr>,
+    /// Desktop agents of OCIM.
+    pub agents: Option<SocketAddr>,
 }
 
 /// How messages are kept and sent.
@@ -94,6 +99,7 @@ pub struct SessionSettings {
     pub second_login: SecondLogin,
 }
 
+pub use crate::ocim::settings::{Compat, Ocim, Origin as PageOrigin};
 pub use crate::auth::settings::{Auth, AuthMode, Jwt, JwtAlgorithm, Webhook, WhenDown};
 
 /// TLS by rustls; off without a certificate.
@@ -109,6 +115,8 @@ pub struct Tls {
     pub ws: bool,
     /// Around `listen.http`.
     pub http: bool,
+    /// Around `listen.agents`.
+    pub agents: bool,
 }
 
 impl Default for Tls {
@@ -119,6 +127,7 @@ impl Default for Tls {
             tcp: true,
             ws: true,
             http: true,
+            agents: true,
         }
     }
 }
@@ -256,6 +265,7 @@ impl Settings {
             }
         }
         self.auth.validate()?;
+        self.ocim.validate()?;
         if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
             let problem = "tls.cert_file and tls.key_file belong together: set both".to_owned();
             let key = match self.tls.key_file {
