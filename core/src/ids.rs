@@ -111,9 +111,8 @@ impl<'a> Address<'a> {
 pub fn conversation_key(from: &str, to: Address<'_>) -> String {
     match to {
         Address::Group(group) => group.to_owned(),
-        Address::Team(team) => format!("{from}\n{team}"),
         Address::Server => pair_key(from, SERVER),
-        Address::User(user) => pair_key(from, user),
+        Address::User(other) | Address::Team(other) => pair_key(from, other),
     }
 }
 
@@ -139,7 +138,9 @@ pub fn conversation_members(key: &str) -> (&str, Option<&str>) {
 }
 
 /// A conversation's number, issued by the store when its first message is committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct ConversationId(pub u64);
 
 /// A device's number (one installation of one user), issued by the store at its first login.

@@ -189,6 +189,26 @@ pub const ESTIMATE_SAMPLES_MIN: u64 = 20;
 /// Time constant of the rate at which a queue moves.
 pub const ESTIMATE_MEMORY_MS: u64 = 15 * 60_000;
 
+/// Longest name of a tenant, team, skill or canned reply, in bytes. The setting is refused.
+pub const DESK_NAME_BYTES_MAX: usize = 48;
+/// Tenants of a server. The setting is refused.
+pub const DESK_TENANTS_MAX: usize = 1000;
+/// Teams of a tenant, and canned replies. The setting is refused.
+pub const DESK_ITEMS_MAX: usize = 1000;
+/// Agents of a tenant. The setting is refused.
+pub const DESK_AGENTS_MAX: usize = 20_000;
+/// What waits for one tenant's desk; what comes beyond is read from the log later.
+pub const DESK_INBOX_MAX: usize = 65_536;
+/// Transitions of one tenant that are committed together.
+pub const DESK_BATCH_MAX: usize = 512;
+/// Events that wait to be read by one session of an agent; the session ends beyond, and its next
+/// one begins with what the agent serves.
+pub const DESK_AGENT_EVENTS_MAX: usize = 4096;
+/// Conversations of a tenant whose last agent is remembered.
+pub const DESK_FORMER_MAX: usize = 1_000_000;
+/// Longest remark with a transfer, and longest text of a rating, in bytes. Refused.
+pub const DESK_NOTE_BYTES_MAX: usize = 1024;
+
 /// Longest body of an HTTP request, in bytes; 413 beyond.
 pub const API_BODY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a body above the limit that are read all the same, so that the answer arrives; the

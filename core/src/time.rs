@@ -5,7 +5,19 @@ use std::ops::{Add, Sub};
 /// Milliseconds on a clock that never runs backwards and has no meaning outside this process.
 ///
 /// Deadlines are made of this. What users see (`sm`, history) is [`Now::wall_ms`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+)]
 pub struct Time(pub u64);
 
 impl Time {

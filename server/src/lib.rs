@@ -62,6 +62,7 @@ pub mod api;
 pub mod auth;
 mod clock;
 pub mod config;
+pub mod desk;
 mod handle;
 pub mod hooks;
 mod link;

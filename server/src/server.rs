@@ -15,6 +15,7 @@ use crate::admin::AdminSocket;
 use crate::api;
 use crate::auth::{Access, AuthError, Door, Kept};
 use crate::config::{ConfigError, Settings};
+use crate::desk::{self, DeskStartError, Desks};
 use crate::handle::Handle;
 use crate::hooks::{Hooks, Inbox, Listener};
 use crate::router::Router;
@@ -53,6 +54,9 @@ pub enum StartError {
         /// As the system says it.
         reason: io::Error,
     },
+    /// The desks cannot start.
+    #[error(transparent)]
+    Desk(#[from] DeskStartError),
     /// The settings do not go together.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -95,6 +99,7 @@ pub struct Server;
 pub struct Running {
     addresses: Addresses,
     router: Arc<Router>,
+    desks: desk::Open,
     access: Access,
     tasks: JoinSet<()>,
     listening: Option<Listening>,
@@ -179,11 +184,20 @@ impl Builder {
             .map_err(StartError::Thread)?;
         let mut tasks = JoinSet::new();
         let access = Access(door.clone());
+        let dir = kept.is_some().then_some(&*settings.data);
+        let desks = match Desks::start(&router, access.clone(), dir).await {
+            Ok(desks) => desk::Open(desks),
+            Err(error) => {
+                router.stop(tokio::time::Instant::now()).await;
+                return Err(error.into());
+            }
+        };
         let bound = bind(&settings, tls.as_ref(), &router, &access, &mut tasks);
         let addresses = match bound {
             Ok(addresses) => addresses,
             Err(error) => {
                 tasks.shutdown().await;
+                desks.0.stop().await;
                 router.stop(tokio::time::Instant::now()).await;
                 return Err(error);
             }
@@ -210,6 +224,7 @@ impl Builder {
         Ok(Running {
             addresses,
             router,
+            desks,
             access: Access(door),
             tasks,
             listening,
@@ -389,6 +404,12 @@ impl Running {
         self.access.clone()
     }
 
+    /// The support desks.
+    #[must_use]
+    pub fn desks(&self) -> Desks {
+        self.desks.0.clone()
+    }
+
     /// What an application does with its server: send, kick, ask. Stays valid, and refuses, after
     /// the server has stopped.
     #[must_use]
@@ -401,6 +422,7 @@ impl Running {
     pub async fn stop(self) {
         let Running {
             router,
+            desks,
             mut tasks,
             listening,
             shutdown,
@@ -411,6 +433,7 @@ impl Running {
         if let Some(listening) = &mut listening {
             listening.stop_inbox(until).await;
         }
+        desks.0.stop().await;
         // The HTTP port stays open for a moment, so that `/readyz` says that we are stopping.
         router.stop(until).await;
         if let Some(listening) = &listening {

@@ -44,6 +44,7 @@ mod record;
 mod settings;
 mod state;
 mod types;
+mod view;
 
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,8 @@ pub use types::{
     AgentId, AgentStatus, CustomerAssignStatus, Ending, EpisodeId, How, Mode, Order, Party,
     Requeue, Skills, Stage, Supervision, Target, TeamId, Unaccepted,
 };
+
+pub use view::{AgentView, EndedView, EpisodeView};
 
 use crate::ids::ConversationId;
 use crate::limits;

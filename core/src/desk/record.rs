@@ -1,6 +1,8 @@
 //! What happened: the records that rebuild a desk. Only [`super::state::State::apply`] changes
 //! state, and only from these.
 
+use serde::{Deserialize, Serialize};
+
 use super::settings::{AgentSettings, DeskSettings, TeamSettings, Wanted};
 use super::types::{
     AgentId, AgentStatus, Ending, EpisodeId, How, Requeue, Skills, Supervision, TeamId, Unaccepted,
@@ -9,7 +11,7 @@ use crate::ids::ConversationId;
 use crate::time::Time;
 
 /// A record with the desk's time at which it happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// When.
     pub time: Time,
@@ -18,7 +20,7 @@ pub struct Entry {
 }
 
 /// One transition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
     /// The tenant's settings are these.
     Settings(DeskSettings),

@@ -1,10 +1,13 @@
 //! What an operator sets: for the tenant, a team, an agent. Times in milliseconds; `None` switches
 //! a deadline off.
 
+use serde::{Deserialize, Serialize};
+
 use super::types::{AgentId, Mode, Order, Skills, TeamId};
 
 /// Settings of the whole tenant: what concerns agents, who may serve several teams.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct DeskSettings {
     /// What an episode on hold counts against capacity, in thousandths of a slot.
     pub hold_weight_permille: u32,
@@ -36,7 +39,7 @@ impl Default for DeskSettings {
 }
 
 /// From some age on, a waiting customer is served by more agents. Rings add up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ring {
     /// Since when, measured from his arrival.
     pub after_ms: u64,
@@ -48,7 +51,7 @@ pub struct Ring {
 
 /// One opening time, in minutes of the week from Monday 00:00 local time; `to_min` is not part of
 /// it and may lie before `from_min` (over the end of the week).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
     /// First minute.
     pub from_min: u32,
@@ -57,7 +60,8 @@ pub struct Opening {
 }
 
 /// Settings of a team.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TeamSettings {
     /// How its agents come to customers.
     pub mode: Mode,
@@ -180,7 +184,7 @@ impl TeamSettings {
 }
 
 /// A team that an agent serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     /// Which.
     pub team: TeamId,
@@ -189,7 +193,7 @@ pub struct Membership {
 }
 
 /// Settings of an agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentSettings {
     /// The teams that he serves.
     pub teams: Vec<Membership>,
@@ -206,7 +210,7 @@ pub struct AgentSettings {
 }
 
 /// What a customer needs, as he arrives.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
     /// The team that he asked for.
     pub team: TeamId,

@@ -1,20 +1,22 @@
 //! The desk's small words: who, which status, which stage, and OCIM's numbers for them.
 
+use serde::{Deserialize, Serialize};
+
 /// An agent's number within the tenant, issued by the store with his account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AgentId(pub u32);
 
 /// A team's number within the tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TeamId(pub u32);
 
 /// One episode of a conversation, from the customer's arrival to its close: OCIM's `cid`.
 /// Issued by the machine, never used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EpisodeId(pub u64);
 
 /// A set of skills, numbered 0 to [`crate::limits::SKILLS_MAX`] − 1 within the tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Skills(pub u128);
 
 impl Skills {
@@ -64,7 +66,7 @@ impl Skills {
 }
 
 /// What an agent says about himself, or, with `NotResponding`, what we found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AgentStatus {
     /// Gets customers.
     Online,
@@ -105,7 +107,7 @@ impl AgentStatus {
 }
 
 /// OCIM's `CustomerAssignStatus`, with its numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CustomerAssignStatus {
     /// No episode is open.
     Unassigned = 0,
@@ -116,7 +118,7 @@ pub enum CustomerAssignStatus {
 }
 
 /// How an agent comes to customers. The stricter of the team's and the agent's own counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Mode {
     /// He is assigned without being asked (OCIM `shunt` "1").
     Automatic,
@@ -127,7 +129,7 @@ pub enum Mode {
 }
 
 /// In which order agents with a free slot are chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// Least flexible, then least loaded by capacity, then longest since the last assignment.
     LeastFlexible,
@@ -139,7 +141,7 @@ pub enum Order {
 }
 
 /// What a supervisor does in somebody else's episode. Each includes those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Supervision {
     /// Sees everything, is not seen.
     Watch,
@@ -150,7 +152,7 @@ pub enum Supervision {
 }
 
 /// Who wrote, recalled or closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Party {
     /// The customer of the episode.
     Customer,
@@ -161,7 +163,7 @@ pub enum Party {
 }
 
 /// Where an episode stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
     /// Waits in the queue.
     Queued,
@@ -209,7 +211,7 @@ impl Stage {
 }
 
 /// How an agent got an episode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum How {
     /// The machine chose him by the team's order.
     Automatic,
@@ -226,7 +228,7 @@ pub enum How {
 }
 
 /// Why an offer or a transfer under way ended without acceptance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unaccepted {
     /// He said no.
     Declined,
@@ -239,7 +241,7 @@ pub enum Unaccepted {
 }
 
 /// Why an episode went back to the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Requeue {
     /// Its agent's session was lost for longer than the grace time.
     AgentLost,
@@ -250,7 +252,7 @@ pub enum Requeue {
 }
 
 /// Why an episode ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
     /// The customer left while he waited.
     Abandoned,
@@ -265,7 +267,7 @@ pub enum Ending {
 }
 
 /// To whom an episode is transferred.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {
     /// One agent.
     Agent(AgentId),

@@ -41,6 +41,8 @@ pub(crate) struct Identity {
     pub(crate) extended: bool,
     /// It wants to see what its user sends from other devices.
     pub(crate) own: bool,
+    /// It wants to see what a desk tells beside its messages.
+    pub(crate) desk: bool,
 }
 
 /// How far a session is.

@@ -275,7 +275,9 @@ impl Shard {
     fn address<'f>(&self, frame: &'f Frame<'_>) -> Result<&'f str, String> {
         let to = frame.to.as_deref().ok_or("it has no address (`to`)")?;
         match Address::parse(to) {
-            Ok(Address::Team(_)) => Err(format!("there is no support team `{to}`")),
+            Ok(Address::Team(team)) if !self.teams.contains(team) => {
+                Err(format!("there is no support team `{to}`"))
+            }
             Ok(_) => Ok(to),
             Err(error) => Err(format!("its address (`to`) {error}")),
         }

@@ -13,10 +13,11 @@ use crate::wire::code;
 use crate::wire::mobileimsdk::login::Login;
 use crate::wire::mobileimsdk::{self, Frame};
 
-/// Whether a login wants to see what its user sends from other devices.
-fn declares_own(login: &Login) -> bool {
+/// Whether a login declares this: `own`, to see what its user sends from other devices; `desk`, to
+/// see what a desk tells beside its messages.
+fn declares(login: &Login, cap: &str) -> bool {
     let declared = login.tidings.as_ref();
-    declared.is_some_and(|d| d.caps.iter().any(|c| c == "own"))
+    declared.is_some_and(|d| d.caps.iter().any(|c| c == cap))
 }
 
 /// What the sessions before mean for a new login.
@@ -154,7 +155,8 @@ impl Shard {
         let Some(identity) = &mut session.identity else {
             return;
         };
-        identity.own = declares_own(&entering.login);
+        identity.own = declares(&entering.login, "own");
+        identity.desk = declares(&entering.login, "desk");
         let (time, extended) = (identity.first_login_time, identity.extended);
         let data = mobileimsdk::login::encode_login_answer(code::OK, time, extended);
         let frame = control(code::LOGIN_ANSWER, &identity.user, Some(data));
@@ -245,7 +247,8 @@ impl Shard {
             device: grant.device,
             first_login_time: grant.first_login_time,
             extended: declared.is_some(),
-            own: declares_own(login),
+            own: declares(login, "own"),
+            desk: declares(login, "desk"),
         };
         let standing = self.arbitrate(link, &identity, grant.issued_before);
         if matches!(standing, Standing::Refused) {

@@ -20,7 +20,7 @@ pub use asking::{Answer, AskBefore};
 pub use frames::answer_to_stranger;
 pub use inside::{SessionView, Submission};
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::custody::{Backlog, Cursor, Draft, Loaded, Record, Verdict, Want};
 use crate::deadline::Deadlines;
@@ -172,6 +172,15 @@ pub enum Input<'a> {
         device: &'a str,
         /// Of which class.
         class: &'a str,
+        /// What it declares: `own`, `desk`.
+        caps: &'a [&'a str],
+    },
+    /// A support team opened or closed: whether messages to it are taken.
+    Team {
+        /// Which, with its `@`.
+        team: &'a str,
+        /// Whether there is one.
+        known: bool,
     },
     /// A message to keep, from no session; answered with [`Action::Submitted`].
     Submit {
@@ -353,6 +362,8 @@ pub enum Event {
     /// it is in custody: when it was taken); not for messages from or to `0`. Only with
     /// [`Config::tell_relayed`].
     Relayed(MessageRef),
+    /// A message from or to an `@` address is in custody. Once per message, in order of custody.
+    Desk(MessageRef),
     /// A device acknowledged a message from the server.
     Received {
         /// Which.
@@ -429,6 +440,8 @@ pub struct Shard {
     users: HashMap<Name, Vec<LinkId>>,
     /// Sessions of the members of each group that are online.
     groups: HashMap<Name, Vec<LinkId>>,
+    /// The support teams, with their `@`.
+    teams: HashSet<Name>,
     undecided: VecDeque<Undecided>,
     /// Verdicts and failures so far.
     decided: u64,
@@ -457,6 +470,7 @@ impl Shard {
             free: Vec::new(),
             users: HashMap::new(),
             groups: HashMap::new(),
+            teams: HashSet::new(),
             undecided: VecDeque::new(),
             decided: 0,
             recent: Recent::default(),
@@ -550,7 +564,14 @@ impl Shard {
                 user,
                 device,
                 class,
-            } => self.enter_vouched(now, link, user, (device, class), actions),
+                caps,
+            } => self.enter_vouched(now, link, user, (device, class, caps), actions),
+            Input::Team { team, known: true } => {
+                self.teams.insert(Name::from(team));
+            }
+            Input::Team { team, known: false } => {
+                self.teams.remove(team);
+            }
             Input::Submit { ticket, draft } => self.submit(ticket, draft, actions),
             Input::Pass(message) => self.pass_on(None, &message, actions),
             Input::Tick => self.tick(now, actions),

@@ -132,7 +132,9 @@ impl Shard {
             reached = true;
             self.raise(now, link, message, actions);
         }
-        if !reached && message.from != to {
+        if is_desk(message) {
+            actions.push(Action::Tell(Event::Desk(message.clone())));
+        } else if !reached && message.from != to {
             actions.push(Action::Tell(Event::NotDeliverableNow(message.clone())));
         } else if reached {
             self.tell_relayed(message, actions);
@@ -449,7 +451,13 @@ impl Shard {
             if session.phase == Phase::Anonymous || too_large(session, message, &mut scratch) {
                 continue;
             }
-            let extended = session.identity.as_ref().is_some_and(|i| i.extended);
+            let Some(identity) = session.identity.as_ref() else {
+                continue;
+            };
+            let extended = identity.extended;
+            if is_unseen(identity, message) {
+                continue;
+            }
             let message = message.clone();
             reached = true;
             actions.push(Action::Deliver {
@@ -507,12 +515,28 @@ pub(super) fn flush_own(
     }))
 }
 
+/// Whether a desk is concerned: the other end of the conversation is a team.
+fn is_desk(message: &Message) -> bool {
+    message.from.starts_with('@') || message.to.starts_with('@')
+}
+
+/// What a desk writes for others than this session.
+fn is_unseen(identity: &Identity, message: &Message) -> bool {
+    message.from.starts_with('@')
+        && match message.typeu {
+            code::DESK_NOTICE => !identity.desk,
+            code::DESK_NOTE | code::DESK_RECORD => true,
+            _ => false,
+        }
+}
+
 /// Whether a message goes out to this session.
 fn passing(session: &Session, message: &Message, scratch: &mut Vec<u8>) -> Passing {
     let Some(identity) = &session.identity else {
         return Passing::Leave;
     };
-    if message.from == identity.user && message.to != identity.user && !identity.own {
+    let is_own = message.from == identity.user && message.to != identity.user;
+    if is_own && !identity.own || is_unseen(identity, message) {
         return Passing::Settle;
     }
     if too_large(session, message, scratch) {

@@ -82,6 +82,31 @@ pub const REFUSED_BUSY: i32 = 323;
 /// Code of a login answer, ours: this user or this address is blocked.
 pub const REFUSED_BLOCKED: i32 = 324;
 
+/// `typeu` of what a desk tells a customer beside its messages: JSON, `docs/protocol.md`. Only for
+/// sessions that declare `desk`; everybody else's cursor passes over it. This and the following
+/// mean something only on messages from or to an `@` address.
+pub const DESK_NOTICE: i32 = 400;
+/// `typeu` of a team's greeting.
+pub const DESK_TEAM_GREETING: i32 = 401;
+/// `typeu` of an agent's greeting.
+pub const DESK_AGENT_GREETING: i32 = 402;
+/// `typeu` of a message that was recalled or erased; its text is gone.
+pub const DESK_RECALLED: i32 = 403;
+/// `typeu` of a picture: the text is its URL (OCIM IMAGE).
+pub const DESK_IMAGE: i32 = 410;
+/// `typeu` of a card about an order (OCIM ORDER).
+pub const DESK_ORDER: i32 = 411;
+/// `typeu` of a card about goods (OCIM GOODS).
+pub const DESK_GOODS: i32 = 412;
+/// `typeu` of a card about a delivery (OCIM LOGISTICS).
+pub const DESK_LOGISTICS: i32 = 413;
+/// `typeu` of a robot's text (OCIM ROBOT).
+pub const DESK_ROBOT: i32 = 414;
+/// `typeu` of a note that only agents see.
+pub const DESK_NOTE: i32 = 420;
+/// `typeu` of the transitions of a desk, in the tenant's own log. No session gets them.
+pub const DESK_RECORD: i32 = 430;
+
 /// Reason that a listener is told for a session that ended without a kick.
 pub const KICK_NONE: i32 = -1;
 /// Kick code: the same user logged in elsewhere.

@@ -149,10 +149,6 @@ async fn carry_out(api: &Api, new: NewMessage, key: Option<&Key>) -> Result<Valu
 /// One receiver that can be one.
 fn check(to: &str) -> Result<(), Problem> {
     match Address::parse(to) {
-        Ok(Address::Team(_)) => {
-            let detail = "teams cannot be written to yet: there is no support desk";
-            Err(Problem::unprocessable(detail).field("to").with("value", to))
-        }
         Ok(_) => Ok(()),
         Err(problem) => Err(Problem::name("to", to, problem)),
     }

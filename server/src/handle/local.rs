@@ -28,6 +28,7 @@ pub struct Connect {
     user: Name,
     device: String,
     class: String,
+    desk: bool,
     token: Option<String>,
     extra: Option<String>,
 }
@@ -61,6 +62,7 @@ impl Connect {
             user,
             device: "default".to_owned(),
             class: "default".to_owned(),
+            desk: false,
             token: None,
             extra: None,
         }
@@ -76,6 +78,12 @@ impl Connect {
     /// `session.second_login` says otherwise.
     pub fn class(mut self, class: impl Into<String>) -> Connect {
         self.class = class.into();
+        self
+    }
+
+    /// Gets what a desk tells beside its messages, too (`typeu` 400).
+    pub fn desk(mut self, desk: bool) -> Connect {
+        self.desk = desk;
         self
     }
 
@@ -116,12 +124,14 @@ impl Connect {
             router: self.router,
         };
         let answer = local.end.expect_login();
+        let caps: &[&str] = if self.desk { &["desk"] } else { &[] };
         match self.token {
             None => router.feed(Input::Enter {
                 link,
                 user: &local.user,
                 device: &self.device,
                 class: &self.class,
+                caps,
             }),
             Some(token) => {
                 let login = encode_login(&Login {
@@ -132,7 +142,7 @@ impl Connect {
                     tidings: Some(Declared {
                         device: self.device,
                         class: self.class,
-                        caps: Vec::new(),
+                        caps: caps.iter().map(|&cap| cap.to_owned()).collect(),
                     }),
                 });
                 local.frame(code::LOGIN, login.into(), ids::SERVER, None, -1);

@@ -14,6 +14,7 @@ mod send;
 
 pub use local::{Connect, ConnectError, LocalLink, LocalSend, LocalSendError};
 pub use look::Readiness;
+pub(crate) use send::new_id;
 pub use send::{Send, SendError, Sent};
 
 use std::collections::BTreeMap;

@@ -73,6 +73,7 @@ impl Inbox {
                 user: SERVER,
                 device: DEVICE,
                 class: DEVICE,
+                caps: &[],
             });
             tokio::select! {
                 () = self.serve(link, &end) => {}

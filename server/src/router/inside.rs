@@ -107,10 +107,14 @@ impl Router {
 
     /// Queues what happened for the listener; under the lock, so that order is that of the events.
     pub(super) fn publish(&self, todo: &Todo) {
-        if let Some(hooks) = &self.hooks
-            && !todo.tell.is_empty()
-        {
+        if todo.tell.is_empty() {
+            return;
+        }
+        if let Some(hooks) = &self.hooks {
             hooks.tell(&todo.tell);
+        }
+        if let Some(desks) = self.desks.get() {
+            desks.tell(&todo.tell);
         }
     }
 
@@ -121,6 +125,11 @@ impl Router {
         }
         for (waiting, outcome) in todo.submitted.drain(..) {
             let _ = waiting.send(outcome); // whoever asked may have gone
+        }
+        if let Some(desks) = self.desks.get()
+            && !todo.tell.is_empty()
+        {
+            desks.wake();
         }
         let Some(hooks) = &self.hooks else {
             return;
@@ -181,27 +190,44 @@ impl Router {
 
     /// Commits and routes a message that no session sent. `None` once the server stops.
     pub(crate) async fn submit(&self, draft: Draft) -> Option<Submission> {
+        self.submit_all(vec![draft]).await.pop()
+    }
+
+    /// The same for several, which are committed in order and, but for a queue that is full to the
+    /// brim, in one transaction. Shorter than `drafts` if the server stops.
+    pub(crate) async fn submit_all(&self, drafts: Vec<Draft>) -> Vec<Submission> {
         self.room().await;
-        let (sender, receiver) = oneshot::channel();
+        let mut receivers = Vec::with_capacity(drafts.len());
         {
             let now = self.clock.now();
             let mut guarded = self.guarded.lock();
             // Whoever sees it unset here is waited for: `stop` takes the lock after setting it.
             if self.is_stopping() {
-                return None;
+                return Vec::new();
             }
-            let ticket = guarded.next_ticket;
-            guarded.next_ticket += 1;
-            guarded.submissions.insert(ticket, sender);
             let mut todo = Todo::default();
             let mut actions = std::mem::take(&mut guarded.actions);
-            let input = Input::Submit { ticket, draft };
-            guarded.shard.on(now, input, &mut actions);
+            for draft in drafts {
+                let (sender, receiver) = oneshot::channel();
+                let ticket = guarded.next_ticket;
+                guarded.next_ticket += 1;
+                guarded.submissions.insert(ticket, sender);
+                let input = Input::Submit { ticket, draft };
+                guarded.shard.on(now, input, &mut actions);
+                receivers.push(receiver);
+            }
             self.perform(now, &mut guarded, actions, &mut todo);
             drop(guarded);
             self.finish(todo);
         }
-        receiver.await.ok()
+        let mut outcomes = Vec::with_capacity(receivers.len());
+        for receiver in receivers {
+            let Ok(outcome) = receiver.await else {
+                break;
+            };
+            outcomes.push(outcome);
+        }
+        outcomes
     }
 
     /// Passes a message without QoS on.

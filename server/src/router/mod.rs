@@ -14,7 +14,7 @@ mod perform;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use tidings_core::custody::{Cursor, Draft, Record};
@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 
 use crate::auth::Door;
 use crate::clock::Clock;
+use crate::desk::Desks;
 use crate::hooks::{Hooks, Told};
 use crate::link::{Datagrams, Encoder, LinkEnd, LocalRef, StreamLink};
 use crate::metrics::Metrics;
@@ -95,6 +96,8 @@ pub(crate) struct Router {
     guarded: Mutex<Guarded>,
     door: Door,
     hooks: Option<Arc<Hooks>>,
+    /// Set once, when the server has everything that desks need.
+    desks: OnceLock<Desks>,
     /// One change of groups at a time, so that the sessions learn of them in the store's order.
     groups: tokio::sync::Mutex<()>,
     frame_bytes_max: usize,
@@ -130,6 +133,7 @@ impl Router {
             me: me.clone(),
             door,
             hooks,
+            desks: OnceLock::new(),
             groups: tokio::sync::Mutex::new(()),
             frame_bytes_max: config.frame_bytes_max,
             guarded: Mutex::new(Guarded {
@@ -167,6 +171,11 @@ impl Router {
             }
         });
         Ok(router)
+    }
+
+    /// From now on these desks are told what concerns them.
+    pub(crate) fn listen_for(&self, desks: Desks) {
+        let _ = self.desks.set(desks); // once, by the start
     }
 
     /// A connection was accepted.

@@ -374,6 +374,9 @@ fn tell(event: &Event) {
         Event::NotDeliverableNow(message) => {
             tracing::trace!(id = %message.id, to = %message.to, "receiver is not online");
         }
+        Event::Desk(message) => {
+            tracing::trace!(id = %message.id, from = %message.from, to = %message.to, "for a desk");
+        }
         Event::Relayed(message) => {
             tracing::trace!(id = %message.id, to = %message.to, "relayed");
         }

@@ -316,6 +316,9 @@ impl Store for MemoryStore {
         }
         let mut acked: BTreeMap<u64, u64> = BTreeMap::new();
         for message in old {
+            if super::is_needed(&message) {
+                continue;
+            }
             let conversation = message.conversation.0;
             let Some(entry) = tail.entry(conversation) else {
                 continue;
@@ -328,6 +331,19 @@ impl Store for MemoryStore {
             }
         }
         Ok(false)
+    }
+
+    fn redact(&self, conversation_key: &str, seq: u64) -> Result<bool, StoreError> {
+        let mut state = self.state.write();
+        let tail = &mut state.tail;
+        let entry = tail.entry_by_key(conversation_key);
+        let position = entry.and_then(|entry| entry.position_of(seq));
+        let message = position.and_then(|position| tail.message(position));
+        let Some(message) = message.map(|message| super::redacted(message)) else {
+            return Ok(false);
+        };
+        tail.replace(Arc::new(message));
+        Ok(true)
     }
 
     fn find(&self, search: &Search) -> Result<Vec<MessageRef>, StoreError> {

@@ -108,6 +108,15 @@ pub trait Store: Send + Sync + 'static {
     /// If it cannot be stored; what was removed stays removed.
     fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<bool, StoreError>;
 
+    /// Takes the text out of a message for good and gives it the `typeu`
+    /// [`DESK_RECALLED`](tidings_core::wire::code::DESK_RECALLED); number, id and names stay. What
+    /// is on its way to somebody is not called back. `false` if there is no such message; once more
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// If it cannot be stored.
+    fn redact(&self, conversation_key: &str, seq: u64) -> Result<bool, StoreError>;
+
     /// The messages with an id, the newest first, at most
     /// [`SEARCH_FOUND_MAX`](tidings_core::limits::SEARCH_FOUND_MAX). Without sender and receiver
     /// only a part of the store is looked through: the newest
@@ -201,6 +210,20 @@ impl std::fmt::Display for Durability {
             Durability::Memory => "memory",
         })
     }
+}
+
+/// A message as [`Store::redact`] leaves it.
+fn redacted(message: &Message) -> Message {
+    Message {
+        typeu: tidings_core::wire::code::DESK_RECALLED,
+        body: "".into(),
+        ..message.clone()
+    }
+}
+
+/// A desk's own log: it is needed whole.
+fn is_needed(message: &Message) -> bool {
+    message.typeu == tidings_core::wire::code::DESK_RECORD && message.from == message.to
 }
 
 /// How a conversation is called in the list of `user`.

@@ -273,6 +273,16 @@ impl Tail {
         }
     }
 
+    /// Puts another content in a message's place, if the tail has it.
+    pub(crate) fn replace(&mut self, message: MessageRef) {
+        let at = message.position.checked_sub(self.first);
+        let slot = at.and_then(|at| self.slots.get_mut(at as usize));
+        if let Some(Some(slot)) = slot {
+            self.bytes = self.bytes.saturating_sub(cost(slot)) + cost(&message);
+            *slot = message;
+        }
+    }
+
     /// Removes the first message that the tail has of its conversation.
     pub(crate) fn remove(&mut self, message: &Message, forget: bool) {
         let Some(slot) = message

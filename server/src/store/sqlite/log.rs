@@ -106,6 +106,21 @@ pub(super) fn blank(transaction: &Transaction<'_>, row: &LogRow) -> rusqlite::Re
     Ok(())
 }
 
+/// Gives a row another type and text.
+pub(super) fn rewrite(
+    transaction: &Transaction<'_>,
+    row: &LogRow,
+    message: &Message,
+) -> rusqlite::Result<()> {
+    let sum = checksum(message, row.prev, row.jump, false);
+    let sql = "UPDATE log SET typeu = ?2, body = ?3, checksum = ?4 WHERE position = ?1";
+    let position = message.position as i64;
+    transaction
+        .prepare_cached(sql)?
+        .execute(params![position, message.typeu, &*message.body, sum])?;
+    Ok(())
+}
+
 fn text(row: &Row<'_>, at: usize) -> rusqlite::Result<Name> {
     Ok(row.get_ref(at)?.as_str()?.into())
 }

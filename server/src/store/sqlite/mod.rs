@@ -220,6 +220,10 @@ impl Store for SqliteStore {
         self.inner.conversations(user, limit)
     }
 
+    fn redact(&self, conversation_key: &str, seq: u64) -> Result<bool, StoreError> {
+        self.inner.redact(conversation_key, seq)
+    }
+
     fn set_group(&self, group: &str, members: &[Name]) -> Result<(), StoreError> {
         self.inner.set_group(group, members)
     }

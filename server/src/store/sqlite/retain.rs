@@ -1,9 +1,10 @@
 //! Removal of what is old and owed to nobody, in bounded steps in the order of the log.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::super::StoreError;
+use super::super::{Page, StoreError};
 use super::Inner;
 use super::log::{self, LogRow, Reader};
 
@@ -69,6 +70,27 @@ impl Inner {
         Ok(more)
     }
 
+    /// See [`super::super::Store::redact`].
+    pub(super) fn redact(&self, conversation_key: &str, seq: u64) -> Result<bool, StoreError> {
+        // One by one with commits and retention.
+        let mut writer = self.writer.lock();
+        let page = Page::After(seq.saturating_sub(1), 1);
+        let found = self.history(conversation_key, page)?;
+        let Some(message) = found.into_iter().find(|message| message.seq == seq) else {
+            return Ok(false);
+        };
+        let reader = self.readers.get()?;
+        let Some(row) = reader.row(message.position)? else {
+            return Ok(false);
+        };
+        let message = super::super::redacted(&row.message);
+        writer.transact(self, |transaction| {
+            log::rewrite(transaction, &row, &message)
+        })?;
+        self.tail.write().replace(Arc::new(message));
+        Ok(true)
+    }
+
     fn choose(
         &self,
         reader: &Reader<'_>,
@@ -78,6 +100,9 @@ impl Inner {
         let mut removal = Removal::default();
         let mut acked: HashMap<u64, (u64, u64)> = HashMap::new();
         for row in rows {
+            if super::super::is_needed(&row.message) {
+                continue;
+            }
             let conversation = row.message.conversation.0;
             let (acked, head) = match acked.get(&conversation) {
                 Some(known) => *known,

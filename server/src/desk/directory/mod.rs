@@ -1,0 +1,441 @@
+//! Tenants, teams, skills, agents and canned replies: `desk.db` in the data directory, and a copy in
+//! memory that everybody looks at. Written by an operator, seldom; what customers and agents do lies
+//! in the log.
+//!
+//! Methods block but for [`Directory::roster`].
+
+mod items;
+
+pub use items::{Agent, Member, Reply, Skill, Team, Tenant};
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tidings_core::ids::Name;
+use tidings_core::limits;
+
+/// Its name in the data directory.
+pub(crate) const FILE: &str = "desk.db";
+const SCHEMA: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("../sink/schema_1.sql"),
+];
+
+/// What went wrong with the directory.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// The name breaks a rule.
+    #[error("{kind} `{name}`: a name has 1 to {max} of a-z A-Z 0-9 . _ -", max = limits::DESK_NAME_BYTES_MAX)]
+    Name {
+        /// Of what.
+        kind: &'static str,
+        /// As it was given.
+        name: String,
+    },
+    /// Something is named that is not there.
+    #[error("there is no {kind} `{name}`")]
+    Unknown {
+        /// What it should be.
+        kind: &'static str,
+        /// As it was given.
+        name: String,
+    },
+    /// The team belongs to another tenant.
+    #[error("team `{0}` belongs to another tenant: names of teams are addresses, choose another")]
+    Taken(String),
+    /// There are as many as there may be.
+    #[error("there are {max} of {kind} already, as many as there may be")]
+    TooMany {
+        /// Of what.
+        kind: &'static str,
+        /// How many.
+        max: usize,
+    },
+    /// `desk.db` could not be read or written.
+    #[error("desk.db: {0}")]
+    Storage(#[from] rusqlite::Error),
+    /// What lies in it is not what was written.
+    #[error("desk.db: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// One kind of item.
+#[derive(Debug, Clone)]
+pub struct Numbered<T> {
+    /// Within its tenant, never given twice.
+    pub number: u32,
+    /// What was set.
+    pub item: T,
+}
+
+type Items<T> = HashMap<Name, Numbered<T>>;
+
+/// All of one tenant.
+#[derive(Debug, Clone, Default)]
+pub struct TenantRoster {
+    /// Its own settings.
+    pub tenant: Tenant,
+    /// By name, without `@`.
+    pub teams: Items<Team>,
+    /// By name.
+    pub skills: Items<Skill>,
+    /// By account.
+    pub agents: Items<Agent>,
+    /// By name.
+    pub replies: Items<Reply>,
+}
+
+impl TenantRoster {
+    /// The account and the settings of the agent with this number.
+    #[must_use]
+    pub fn agent(&self, number: u32) -> Option<(&Name, &Agent)> {
+        let found = self.agents.iter().find(|(_, a)| a.number == number)?;
+        Some((found.0, &found.1.item))
+    }
+
+    /// The name and the settings of the team with this number.
+    #[must_use]
+    pub fn team(&self, number: u32) -> Option<(&Name, &Team)> {
+        let found = self.teams.iter().find(|(_, t)| t.number == number)?;
+        Some((found.0, &found.1.item))
+    }
+}
+
+/// Everything, as it is now.
+#[derive(Debug, Clone, Default)]
+pub struct Roster {
+    /// By name.
+    pub tenants: HashMap<Name, TenantRoster>,
+}
+
+impl Roster {
+    /// The tenant of an agent's account.
+    #[must_use]
+    pub fn tenant_of(&self, account: &str) -> Option<&Name> {
+        let found = self.tenants.iter();
+        let mut found = found.filter(|(_, tenant)| tenant.agents.contains_key(account));
+        found.next().map(|(name, _)| name)
+    }
+}
+
+/// Who has changed something, for the audit trail.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// When, milliseconds since 1970 UTC.
+    pub time_ms: i64,
+    /// An account, or a key.
+    pub who: String,
+}
+
+/// The directory.
+#[derive(Debug)]
+pub struct Directory {
+    db: Mutex<Connection>,
+    roster: RwLock<Arc<Roster>>,
+}
+
+impl Directory {
+    /// Opens `desk.db`, made or migrated if need be; in memory without a directory.
+    ///
+    /// # Errors
+    /// If it cannot be read or written.
+    pub fn open(dir: Option<&Path>) -> Result<Directory, DirectoryError> {
+        let mut db = match dir {
+            Some(dir) => Connection::open(dir.join(FILE))?,
+            None => Connection::open_in_memory()?,
+        };
+        db.busy_timeout(std::time::Duration::from_secs(5))?;
+        if dir.is_some() {
+            db.pragma_update(None, "journal_mode", "WAL")?;
+            db.pragma_update(None, "synchronous", "FULL")?;
+        }
+        let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        for (number, sql) in SCHEMA.iter().enumerate().skip(version) {
+            let transaction = db.transaction()?;
+            transaction.execute_batch(sql)?;
+            transaction.pragma_update(None, "user_version", number + 1)?;
+            transaction.commit()?;
+        }
+        let roster = read(&db)?;
+        Ok(Directory {
+            db: Mutex::new(db),
+            roster: RwLock::new(Arc::new(roster)),
+        })
+    }
+
+    /// Everything, as it is now. Does not block.
+    #[must_use]
+    pub fn roster(&self) -> Arc<Roster> {
+        self.roster.read().clone()
+    }
+
+    /// Makes or changes a tenant.
+    ///
+    /// # Errors
+    /// If a name breaks a rule or it cannot be stored.
+    pub fn put_tenant(&self, name: &str, item: &Tenant, by: &Entry) -> Result<(), DirectoryError> {
+        self.put("tenant", "", name, item, by, limits::DESK_TENANTS_MAX)
+    }
+
+    /// Makes or changes a team.
+    ///
+    /// # Errors
+    /// If a name breaks a rule, another tenant has it, or it cannot be stored.
+    pub fn put_team(
+        &self,
+        tenant: &str,
+        name: &str,
+        item: &Team,
+        by: &Entry,
+    ) -> Result<(), DirectoryError> {
+        let roster = self.roster();
+        self.known_tenant(&roster, tenant)?;
+        let taken = |(other, roster): (&Name, &TenantRoster)| {
+            **other != *tenant && roster.teams.contains_key(name)
+        };
+        if roster.tenants.iter().any(taken) {
+            return Err(DirectoryError::Taken(name.to_owned()));
+        }
+        self.put("team", tenant, name, item, by, limits::DESK_ITEMS_MAX)
+    }
+
+    /// Makes or changes a skill.
+    ///
+    /// # Errors
+    /// If a name breaks a rule, there are too many, or it cannot be stored.
+    pub fn put_skill(
+        &self,
+        tenant: &str,
+        name: &str,
+        item: &Skill,
+        by: &Entry,
+    ) -> Result<(), DirectoryError> {
+        self.known_tenant(&self.roster(), tenant)?;
+        self.put("skill", tenant, name, item, by, limits::SKILLS_MAX)
+    }
+
+    /// Makes or changes an agent. That he has an account is somebody else's business.
+    ///
+    /// # Errors
+    /// If something that he names is not there, or it cannot be stored.
+    pub fn put_agent(
+        &self,
+        tenant: &str,
+        name: &str,
+        item: &Agent,
+        by: &Entry,
+    ) -> Result<(), DirectoryError> {
+        let roster = self.roster();
+        let known = self.known_tenant(&roster, tenant)?;
+        let unknown = |kind, name: &str| {
+            let name = name.to_owned();
+            Err(DirectoryError::Unknown { kind, name })
+        };
+        for member in &item.teams {
+            if !known.teams.contains_key(&*member.team) {
+                return unknown("team", &member.team);
+            }
+        }
+        for skill in &item.skills {
+            if !known.skills.contains_key(&**skill) {
+                return unknown("skill", skill);
+            }
+        }
+        self.put("agent", tenant, name, item, by, limits::DESK_AGENTS_MAX)
+    }
+
+    /// Makes or changes a canned reply.
+    ///
+    /// # Errors
+    /// If a name breaks a rule or it cannot be stored.
+    pub fn put_reply(
+        &self,
+        tenant: &str,
+        name: &str,
+        item: &Reply,
+        by: &Entry,
+    ) -> Result<(), DirectoryError> {
+        self.known_tenant(&self.roster(), tenant)?;
+        self.put("reply", tenant, name, item, by, limits::DESK_ITEMS_MAX)
+    }
+
+    /// Removes an item: `skill`, `agent` or `reply`.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be stored.
+    pub fn remove(
+        &self,
+        kind: &'static str,
+        tenant: &str,
+        name: &str,
+        by: &Entry,
+    ) -> Result<(), DirectoryError> {
+        let mut db = self.db.lock();
+        let transaction = db.transaction()?;
+        let sql = "DELETE FROM item WHERE kind = ?1 AND tenant = ?2 AND name = ?3";
+        if transaction.execute(sql, params![kind, tenant, name])? == 0 {
+            let name = name.to_owned();
+            return Err(DirectoryError::Unknown { kind, name });
+        }
+        audit(&transaction, tenant, by, &format!("delete {kind}"), name, "null")?;
+        transaction.commit()?;
+        *self.roster.write() = Arc::new(read(&db)?);
+        Ok(())
+    }
+
+    /// Remembers what somebody did that changes nothing here.
+    ///
+    /// # Errors
+    /// If it cannot be stored.
+    pub fn remember(
+        &self,
+        tenant: &str,
+        by: &Entry,
+        what: &str,
+        name: &str,
+    ) -> Result<(), DirectoryError> {
+        Ok(audit(&self.db.lock(), tenant, by, what, name, "null")?)
+    }
+
+    /// Runs one piece of SQL work of the storage listener on the same file.
+    pub(crate) fn with<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        work(&mut self.db.lock())
+    }
+
+    fn known_tenant<'r>(
+        &self,
+        roster: &'r Roster,
+        tenant: &str,
+    ) -> Result<&'r TenantRoster, DirectoryError> {
+        roster.tenants.get(tenant).ok_or(DirectoryError::Unknown {
+            kind: "tenant",
+            name: tenant.to_owned(),
+        })
+    }
+
+    fn put<T: Serialize>(
+        &self,
+        kind: &'static str,
+        tenant: &str,
+        name: &str,
+        item: &T,
+        by: &Entry,
+        max: usize,
+    ) -> Result<(), DirectoryError> {
+        check(kind, name)?;
+        let body = serde_json::to_string(item)?;
+        let mut db = self.db.lock();
+        let transaction = db.transaction()?;
+        let known = transaction
+            .query_row(
+                "SELECT number FROM item WHERE kind = ?1 AND tenant = ?2 AND name = ?3",
+                params![kind, tenant, name],
+                |row| row.get::<_, u32>(0),
+            )
+            .optional()?;
+        let number = match known {
+            Some(number) => number,
+            None => {
+                let sql = "SELECT count(*) FROM item WHERE kind = ?1 AND tenant = ?2";
+                let count: usize =
+                    transaction.query_row(sql, params![kind, tenant], |row| row.get(0))?;
+                if count >= max {
+                    return Err(DirectoryError::TooMany { kind, max });
+                }
+                let sql = "INSERT INTO counter (kind, tenant, last) VALUES (?1, ?2, 0)
+                           ON CONFLICT DO UPDATE SET last = last + 1 RETURNING last";
+                transaction.query_row(sql, params![kind, tenant], |row| row.get(0))?
+            }
+        };
+        transaction.execute(
+            "INSERT OR REPLACE INTO item (kind, tenant, name, number, body)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![kind, tenant, name, number, body],
+        )?;
+        audit(&transaction, tenant, by, &format!("put {kind}"), name, &body)?;
+        transaction.commit()?;
+        *self.roster.write() = Arc::new(read(&db)?);
+        Ok(())
+    }
+}
+
+fn audit(
+    db: &Connection,
+    tenant: &str,
+    by: &Entry,
+    what: &str,
+    name: &str,
+    body: &str,
+) -> rusqlite::Result<()> {
+    db.execute(
+        "INSERT INTO audit (time_ms, tenant, who, what, name, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![by.time_ms, tenant, by.who, what, name, body],
+    )?;
+    Ok(())
+}
+
+fn check(kind: &'static str, name: &str) -> Result<(), DirectoryError> {
+    if kind == "agent" && tidings_core::ids::check_user(name).is_ok() {
+        return Ok(()); // named as his account
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if (1..=limits::DESK_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain) {
+        return Ok(());
+    }
+    let name = name.to_owned();
+    Err(DirectoryError::Name { kind, name })
+}
+
+fn read(db: &Connection) -> Result<Roster, DirectoryError> {
+    let mut roster = Roster::default();
+    for (name, _, item) in items::<Tenant>(db, "tenant")? {
+        let tenant = TenantRoster {
+            tenant: item.item,
+            ..TenantRoster::default()
+        };
+        roster.tenants.insert(name, tenant);
+    }
+    for (name, tenant, item) in items(db, "team")? {
+        of(&mut roster, &tenant).map(|t| t.teams.insert(name, item));
+    }
+    for (name, tenant, item) in items(db, "skill")? {
+        of(&mut roster, &tenant).map(|t| t.skills.insert(name, item));
+    }
+    for (name, tenant, item) in items(db, "agent")? {
+        of(&mut roster, &tenant).map(|t| t.agents.insert(name, item));
+    }
+    for (name, tenant, item) in items(db, "reply")? {
+        of(&mut roster, &tenant).map(|t| t.replies.insert(name, item));
+    }
+    Ok(roster)
+}
+
+fn of<'r>(roster: &'r mut Roster, tenant: &str) -> Option<&'r mut TenantRoster> {
+    roster.tenants.get_mut(tenant)
+}
+
+/// Name, tenant, item.
+type Found<T> = Vec<(Name, String, Numbered<T>)>;
+
+fn items<T: DeserializeOwned>(db: &Connection, kind: &str) -> Result<Found<T>, DirectoryError> {
+    let sql = "SELECT name, tenant, number, body FROM item WHERE kind = ?1";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([kind])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let body: String = row.get(3)?;
+        let item = serde_json::from_str(&body)?;
+        let number = row.get(2)?;
+        let name: String = row.get(0)?;
+        found.push((name.into(), row.get(1)?, Numbered { number, item }));
+    }
+    Ok(found)
+}

@@ -1,0 +1,497 @@
+//! Drives one tenant's machine: gather → decide → commit → emit, as a message goes.
+//!
+//! One task per tenant. It takes what waits, steps the machine for each, commits all transitions
+//! of the batch in one row of the tenant's log together with what customers are told, and only
+//! then tells agents. If that fails, the machine is rebuilt from the log: nobody was told anything.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidings_core::custody::{Draft, Verdict};
+use tidings_core::desk::{
+    Action, AgentId, Asker, Desk, EpisodeId, Event, Record, Refusal, TeamId, Wanted,
+};
+use tidings_core::ids::{ConversationId, Name};
+use tidings_core::limits;
+use tidings_core::message::MessageRef;
+use tidings_core::shard::Submission;
+use tidings_core::time::Time;
+use tidings_core::wire::code;
+
+use super::Tenant;
+use super::act::DeskError;
+use super::agents::Agents;
+use super::directory::TenantRoster;
+use super::inbox::{Item, Reply};
+use super::notice;
+use super::row::{Row, Who};
+use crate::handle::new_id;
+use crate::router::Router;
+
+/// How long after a failed commit the log is asked again.
+const REBUILD_AGAIN: Duration = Duration::from_secs(1);
+/// What agents have read is written at least so often.
+const READ_WRITTEN: Duration = Duration::from_secs(1);
+
+/// An episode's names, for as long as it can be spoken of.
+#[derive(Debug, Clone)]
+pub(super) struct Chat {
+    pub(super) conversation: ConversationId,
+    pub(super) customer: Name,
+    /// With its `@`.
+    pub(super) address: Name,
+}
+
+/// What is decided and not yet committed.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) row: Row,
+    /// What customers are told, and what agents write.
+    pub(super) drafts: Vec<Draft>,
+    /// Who waits for the fate of which draft.
+    pub(super) said: Vec<(usize, Name, Reply)>,
+    /// Who waits for the row.
+    pub(super) asked: Vec<(Reply, Result<(), DeskError>)>,
+    /// What is done once everything is on disk, in order.
+    pub(super) after: Vec<After>,
+    /// Messages that were decided about, for those who are to get them.
+    pub(super) messages: HashMap<(ConversationId, u64), MessageRef>,
+}
+
+/// One thing to be done after the commit.
+pub(super) enum After {
+    /// What the machine wants.
+    Do(Action),
+    /// An agent's session begins: what it is told before everything else, and the episodes that he
+    /// serves already.
+    Begin(AgentId, Vec<EpisodeId>),
+}
+
+/// See the module.
+pub(super) struct Driver {
+    pub(super) tenant: Arc<Tenant>,
+    pub(super) router: Arc<Router>,
+    pub(super) desk: Desk,
+    pub(super) agents: Agents,
+    pub(super) chats: HashMap<EpisodeId, Chat>,
+    /// Whose message is being decided about.
+    pub(super) opening: Option<Chat>,
+    /// Users with open episodes, and where.
+    pub(super) customers: HashMap<Name, Vec<ConversationId>>,
+    /// Who served a conversation last.
+    pub(super) former: HashMap<ConversationId, AgentId>,
+    /// Everything up to this position has been decided about.
+    pub(super) upto: u64,
+    /// Up to where agents have their episodes' messages.
+    pub(super) read: BTreeMap<(AgentId, EpisodeId), u64>,
+    pub(super) unwritten: BTreeMap<(AgentId, EpisodeId), u64>,
+    pub(super) roster: TenantRoster,
+    /// The desk's time at `since`.
+    start: Time,
+    since: Instant,
+    /// The row after this one is the tenant log's next.
+    pub(super) row_seq: u64,
+}
+
+impl Driver {
+    pub(super) fn new(tenant: Arc<Tenant>, router: Arc<Router>, roster: TenantRoster) -> Driver {
+        Driver {
+            tenant,
+            router,
+            desk: Desk::new(),
+            agents: Agents::default(),
+            chats: HashMap::new(),
+            opening: None,
+            customers: HashMap::new(),
+            former: HashMap::new(),
+            upto: 0,
+            read: BTreeMap::new(),
+            unwritten: BTreeMap::new(),
+            roster,
+            start: Time(0),
+            since: Instant::now(),
+            row_seq: 0,
+        }
+    }
+
+    /// Sets the clock: it goes on from the wall's time, or from the last transition's if that lies
+    /// ahead.
+    pub(super) fn wind(&mut self) {
+        let wall = u64::try_from(self.router.wall_ms()).unwrap_or(0);
+        self.start = Time(wall).max(self.desk.time());
+        self.since = Instant::now();
+    }
+
+    pub(super) fn now(&self) -> Time {
+        self.start + u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The wall clock's time, on the desk's clock.
+    pub(super) fn from_wall(&self, wall_ms: i64) -> Time {
+        let time = wall_ms.saturating_sub(self.desk.wall_ahead_ms());
+        Time(u64::try_from(time).unwrap_or(0))
+    }
+
+    /// Runs until the server stops. The log has been followed.
+    pub(super) async fn run(mut self) {
+        let mut written = Instant::now();
+        while !self.tenant.inbox.is_closed() {
+            let (mut items, missed) = self.tenant.inbox.take();
+            let due = self.desk.next_deadline().is_some_and(|at| at <= self.now());
+            let write = !self.unwritten.is_empty() && written.elapsed() >= READ_WRITTEN;
+            if items.is_empty() && !missed && !due && !write {
+                self.sleep(written).await;
+                continue;
+            }
+            if write {
+                written = Instant::now();
+            }
+            while !items.is_empty() || due || write {
+                let batch = self.gather(&mut items).await;
+                if !self.finish(batch).await {
+                    self.rebuild().await;
+                }
+                if items.is_empty() {
+                    break;
+                }
+            }
+            if missed && !self.catch_up().await {
+                self.rebuild().await;
+            }
+        }
+    }
+
+    async fn sleep(&self, written: Instant) {
+        let until_due = self.desk.next_deadline().map(|at| at.since_ms(self.now()));
+        let mut wait = until_due.map_or(Duration::from_secs(60), Duration::from_millis);
+        if !self.unwritten.is_empty() {
+            wait = wait.min(READ_WRITTEN.saturating_sub(written.elapsed()));
+        }
+        let wait = wait.max(Duration::from_millis(1));
+        let _ = tokio::time::timeout(wait, self.tenant.inbox.woken()).await;
+    }
+
+    /// Decides about what waits, up to one batch.
+    async fn gather(&mut self, items: &mut VecDeque<Item>) -> Batch {
+        let mut batch = Batch::default();
+        if items.is_empty() {
+            self.step(Event::Due, &mut batch);
+        }
+        while let Some(item) = items.pop_front() {
+            match item {
+                Item::Message(message) => self.message(&message, &mut batch),
+                Item::Link(user) => self.link(&user, &mut batch),
+                Item::Bind {
+                    agent,
+                    status,
+                    session,
+                    events,
+                    reply,
+                } => {
+                    self.agents.begin(agent, session, events);
+                    let serves = self.desk.serves(agent);
+                    batch.after.push(After::Begin(agent, serves));
+                    self.asked(Event::Bind(agent, status), agent, reply, &mut batch);
+                }
+                Item::Gone { agent, session } => {
+                    if self.agents.end(agent, session) {
+                        self.step(Event::AgentLost(agent), &mut batch);
+                    }
+                }
+                Item::Delivered(agent, episode, seq) => self.delivered(agent, episode, seq),
+                Item::Act(agent, act, reply) => self.act(agent, act, reply, &mut batch).await,
+                Item::Customer {
+                    customer,
+                    team,
+                    act,
+                    reply,
+                } => self.customer_act(&customer, &team, act, reply, &mut batch).await,
+                Item::Roster => self.set_up(&mut batch),
+                Item::Look(look) => look(self),
+            }
+            let size = batch.row.entries.len() + batch.drafts.len() + batch.after.len();
+            if size >= limits::DESK_BATCH_MAX {
+                break;
+            }
+        }
+        batch
+    }
+
+    /// Tells the machine what an operator has changed.
+    pub(super) fn set_up(&mut self, batch: &mut Batch) {
+        self.roster = self.tenant.roster();
+        for event in super::settings::changes(&self.desk, &self.roster) {
+            self.step(event, batch);
+        }
+    }
+
+    /// A message of one of the tenant's conversations.
+    pub(super) fn message(&mut self, message: &MessageRef, batch: &mut Batch) {
+        if message.position <= self.upto {
+            return; // the log has been followed beyond it
+        }
+        self.upto = message.position;
+        let conversation = message.conversation;
+        if message.to.starts_with('@') && !message.from.starts_with('@') {
+            batch.messages.insert((conversation, message.seq), message.clone());
+            self.arrives(message, batch);
+        } else if let Some((agent, _)) = notice::author(&message.id)
+            && !matches!(message.typeu, code::DESK_NOTICE | code::DESK_RECORD)
+        {
+            batch.messages.insert((conversation, message.seq), message.clone());
+            let Some(episode) = self.desk.episode_of(conversation) else {
+                return;
+            };
+            let says = Event::AgentSays {
+                agent: AgentId(agent),
+                episode,
+                seq: message.seq,
+                internal: message.typeu == code::DESK_NOTE,
+            };
+            self.step_at(self.now(), says, batch);
+        }
+    }
+
+    fn arrives(&mut self, message: &MessageRef, batch: &mut Batch) {
+        let name = message.to.trim_start_matches('@');
+        let Some(team) = self.roster.teams.get(name) else {
+            return;
+        };
+        let conversation = message.conversation;
+        if self.desk.episode_of(conversation).is_none() {
+            batch.row.who.push(Who {
+                conversation,
+                customer: (*message.from).into(),
+                team: (*message.to).into(),
+            });
+        }
+        let wants = self.tenant.wants(&message.from, name);
+        let wanted = Wanted {
+            team: TeamId(team.number),
+            skills: super::settings::skills(&self.roster, &wants.skills),
+            priority: wants.priority,
+            former: self.former.get(&conversation).copied(),
+            excluded: Vec::new(),
+        };
+        let arrive = Event::Arrive {
+            conversation,
+            wanted,
+            seq: message.seq,
+        };
+        let names = Chat {
+            conversation,
+            customer: message.from.clone(),
+            address: message.to.clone(),
+        };
+        self.tenant.meet(&message.from);
+        self.opening(names, |driver| driver.step_at(driver.now(), arrive, batch));
+    }
+
+    /// Steps with something that may open an episode of this conversation: its names are known
+    /// before anybody is told of it.
+    fn opening(&mut self, names: Chat, step: impl FnOnce(&mut Driver)) {
+        let conversation = names.conversation;
+        let known = self.customers.entry(names.customer.clone()).or_default();
+        if !known.contains(&conversation) {
+            known.push(conversation);
+        }
+        let customer = names.customer.clone();
+        self.opening = Some(names);
+        step(self);
+        self.opening = None;
+        if self.desk.episode_of(conversation).is_none() {
+            self.forget(&customer, conversation);
+        }
+    }
+
+    /// A session of a user came or went.
+    fn link(&mut self, user: &Name, batch: &mut Batch) {
+        let Some(conversations) = self.customers.get(user).cloned() else {
+            return;
+        };
+        let live = !self.router.online(Some(user)).is_empty();
+        for conversation in conversations {
+            self.step(Event::CustomerLink { conversation, live }, batch);
+        }
+    }
+
+    fn delivered(&mut self, agent: AgentId, episode: EpisodeId, seq: u64) {
+        if self.desk.stage(episode).is_none() {
+            return;
+        }
+        let known = self.read.entry((agent, episode)).or_default();
+        if *known < seq {
+            *known = seq;
+            self.unwritten.insert((agent, episode), seq);
+        }
+    }
+
+    pub(super) fn step(&mut self, event: Event, batch: &mut Batch) {
+        let now = self.now();
+        self.step_at(now, event, batch);
+    }
+
+    pub(super) fn step_at(&mut self, now: Time, event: Event, batch: &mut Batch) {
+        let mut actions = Vec::new();
+        self.desk.step(now, event, &mut actions);
+        for action in actions {
+            match action {
+                Action::Store(entry) => {
+                    self.learn(&entry.record);
+                    batch.row.entries.push(entry);
+                }
+                action => {
+                    self.tell_customer(&action, batch);
+                    batch.after.push(After::Do(action));
+                }
+            }
+        }
+    }
+
+    /// Steps for an agent who waits for the answer.
+    pub(super) fn asked(&mut self, event: Event, agent: AgentId, reply: Reply, batch: &mut Batch) {
+        let before = batch.after.len();
+        self.step(event, batch);
+        let refused = refusal(&batch.after[before..], |asker| asker == Asker::Agent(agent));
+        batch.asked.push((reply, refused.map_or(Ok(()), |why| Err(why.into()))));
+    }
+
+    /// What the driver itself keeps of a transition.
+    pub(super) fn learn(&mut self, record: &Record) {
+        match record {
+            Record::Opened { episode, .. } => {
+                if let Some(names) = self.opening.clone() {
+                    self.chats.insert(*episode, names);
+                }
+            }
+            Record::Assigned { episode, agent, .. } => {
+                if let Some(chat) = self.chats.get(episode)
+                    && (self.former.len() < limits::DESK_FORMER_MAX
+                        || self.former.contains_key(&chat.conversation))
+                {
+                    self.former.insert(chat.conversation, *agent);
+                }
+            }
+            Record::Closed { episode, .. } => {
+                if let Some(chat) = self.chats.get(episode).cloned() {
+                    self.forget(&chat.customer, chat.conversation);
+                }
+                self.read.retain(|(_, of), _| of != episode);
+                self.unwritten.retain(|(_, of), _| of != episode);
+            }
+            _ => {}
+        }
+    }
+
+    fn forget(&mut self, customer: &Name, conversation: ConversationId) {
+        if let Some(conversations) = self.customers.get_mut(customer) {
+            conversations.retain(|known| *known != conversation);
+            if conversations.is_empty() {
+                self.customers.remove(customer);
+                self.tenant.part(customer);
+            }
+        }
+    }
+
+    /// Commits a batch and does what follows; false if it could not be stored.
+    pub(super) async fn finish(&mut self, mut batch: Batch) -> bool {
+        batch.row.upto = self.upto;
+        let unwritten = std::mem::take(&mut self.unwritten);
+        let read = unwritten.iter();
+        batch.row.read = read.map(|((a, e), seq)| (a.0, e.0, *seq)).collect();
+        let has_row = !batch.row.entries.is_empty() || !batch.row.read.is_empty();
+        let mut drafts = std::mem::take(&mut batch.drafts);
+        if has_row {
+            let id = new_id();
+            match batch.row.draft(&self.tenant.name, id, self.router.wall_ms()) {
+                // Before what it leads to: a prefix of the batch is then no promise without reason.
+                Ok(row) => drafts.insert(0, row),
+                Err(error) => tracing::error!(%error, "a desk's row cannot be written"),
+            }
+        }
+        let outcomes = match drafts.is_empty() {
+            true => Vec::new(),
+            false => self.router.submit_all(drafts).await,
+        };
+        let mut outcomes = outcomes.into_iter();
+        if has_row {
+            match outcomes.next() {
+                Some(Submission::Decided(Verdict::New(row))) => self.row_seq = row.seq,
+                other => {
+                    let problem = problem(other);
+                    tracing::error!(tenant = %self.tenant.name, problem, "a desk's row was not stored");
+                    for (reply, _) in batch.asked {
+                        let _ = reply.send(Err(DeskError::Store(problem.clone())));
+                    }
+                    for (_, _, reply) in batch.said {
+                        let _ = reply.send(Err(DeskError::Store(problem.clone())));
+                    }
+                    return false;
+                }
+            }
+        }
+        let outcomes: Vec<Submission> = outcomes.collect();
+        for (at, id, reply) in std::mem::take(&mut batch.said) {
+            let _ = reply.send(said(&id, outcomes.get(at)));
+        }
+        // First the answer, then what follows from it.
+        for (reply, answer) in std::mem::take(&mut batch.asked) {
+            let _ = reply.send(answer);
+        }
+        self.emit(batch).await;
+        if has_row {
+            self.tenant.committed(self.row_seq);
+        }
+        true
+    }
+
+    /// After a commit of which nobody knows: the machine is made again from the log.
+    async fn rebuild(&mut self) {
+        while !self.tenant.inbox.is_closed() {
+            match self.follow().await {
+                Ok(()) => {
+                    if self.catch_up().await {
+                        return;
+                    }
+                }
+                Err(error) => tracing::error!(%error, "a desk cannot read its log"),
+            }
+            tokio::time::sleep(REBUILD_AGAIN).await;
+        }
+    }
+}
+
+/// The first refusal for this asker.
+pub(super) fn refusal(after: &[After], asker: impl Fn(Asker) -> bool) -> Option<Refusal> {
+    after.iter().find_map(|after| match after {
+        After::Do(Action::Refuse(who, why)) if asker(*who) => Some(*why),
+        _ => None,
+    })
+}
+
+fn problem(outcome: Option<Submission>) -> String {
+    match outcome {
+        Some(Submission::Failed(reason)) => reason,
+        None => "the server stops".to_owned(),
+        Some(other) => format!("{other:?}"),
+    }
+}
+
+/// What became of an agent's text.
+fn said(id: &str, outcome: Option<&Submission>) -> Result<(), DeskError> {
+    match outcome {
+        Some(Submission::Decided(Verdict::New(_) | Verdict::Duplicate { .. })) => Ok(()),
+        Some(Submission::Decided(Verdict::Conflict)) => Err(DeskError::Id {
+            id: id.to_owned(),
+            problem: "was used for another content; use a new id for each message".to_owned(),
+        }),
+        Some(Submission::TooLarge { bytes, max }) => Err(DeskError::TooLong {
+            what: "the message",
+            bytes: *bytes,
+            max: *max,
+        }),
+        None => Err(DeskError::Stopped),
+        Some(other) => Err(DeskError::Store(problem(Some(other.clone())))),
+    }
+}

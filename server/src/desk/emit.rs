@@ -1,0 +1,404 @@
+//! Who is told what: customers through the conversation's log, agents through their sessions.
+
+use std::sync::Arc;
+
+use tidings_core::custody::Draft;
+use tidings_core::desk::{Action, AgentId, Ending, EpisodeId, How, Party, TeamId};
+use tidings_core::ids::{ConversationId, Name, pair_key};
+use tidings_core::message::{Message, MessageRef};
+use tidings_core::wire::code;
+
+use super::act::{AgentEvent, Author, ChatInfo, Profile};
+use super::driver::{After, Batch, Chat, Driver};
+use super::notice::{self, ClosedBy, Notice};
+use crate::handle::new_id;
+use crate::store::Page;
+
+impl Driver {
+    /// What a customer is told of an action, ahead of the commit.
+    pub(super) fn tell_customer(&self, action: &Action, batch: &mut Batch) {
+        let notice = match action {
+            Action::Finding(episode) => (*episode, Notice::Finding { episode: episode.0 }),
+            Action::Connected {
+                episode,
+                agent,
+                how,
+                waited_ms,
+            } => (*episode, self.connected(*episode, *agent, *how, *waited_ms)),
+            Action::Waiting(episode, _) => (*episode, Notice::Waiting { episode: episode.0 }),
+            Action::WarnCustomer(episode) => {
+                let text = self.roster.tenant.timeout_tip.clone();
+                let episode_number = episode.0;
+                let notice = Notice::IdleWarning {
+                    episode: episode_number,
+                    text,
+                };
+                (*episode, notice)
+            }
+            Action::Closed(episode, _, why) => (*episode, self.closed(*episode, *why)),
+            Action::AskRating(episode) => (*episode, Notice::AskRating { episode: episode.0 }),
+            Action::OfflineForm(_, team) => {
+                if let Some(chat) = &self.opening {
+                    let text = self.roster.team(team.0);
+                    let text = text.map_or(String::new(), |(_, t)| t.offline_message.clone());
+                    let draft = self.notice_draft(chat, &Notice::OfflineForm { text });
+                    batch.drafts.extend(draft);
+                }
+                return;
+            }
+            Action::Greet(episode, by) => return self.greet(*episode, *by, batch),
+            _ => return,
+        };
+        let (episode, notice) = notice;
+        if let Some(chat) = self.chats.get(&episode) {
+            batch.drafts.extend(self.notice_draft(chat, &notice));
+        }
+    }
+
+    fn connected(&self, episode: EpisodeId, agent: AgentId, how: How, waited_ms: u64) -> Notice {
+        let (account, title) = self.agent_names(agent);
+        let team = self.desk.episode(episode).map_or(TeamId(u32::MAX), |e| e.team);
+        let team = self.roster.team(team.0).map(|(name, _)| name.to_string());
+        Notice::Connected {
+            episode: episode.0,
+            agent: account.to_string(),
+            agent_name: title,
+            team: team.unwrap_or_default(),
+            transferred: matches!(how, How::Transferred | How::TakenOver),
+            waited_ms,
+        }
+    }
+
+    fn closed(&self, episode: EpisodeId, why: Ending) -> Notice {
+        let by = closed_by(why);
+        let text = match by {
+            ClosedBy::Idle => self.roster.tenant.timeout_close.clone(),
+            _ => String::new(),
+        };
+        Notice::Closed {
+            episode: episode.0,
+            by,
+            text,
+        }
+    }
+
+    pub(super) fn notice_draft(&self, chat: &Chat, notice: &Notice) -> Option<Draft> {
+        let body = serde_json::to_string(notice).ok()?;
+        Some(self.draft(chat, new_id(), code::DESK_NOTICE, body))
+    }
+
+    pub(super) fn draft(&self, chat: &Chat, id: Name, typeu: i32, body: String) -> Draft {
+        Draft {
+            from: chat.address.clone(),
+            to: chat.customer.clone(),
+            id,
+            typeu,
+            body: body.into(),
+            time_ms: self.router.wall_ms(),
+        }
+    }
+
+    fn greet(&self, episode: EpisodeId, by: Option<AgentId>, batch: &mut Batch) {
+        let Some(chat) = self.chats.get(&episode) else {
+            return;
+        };
+        let (typeu, text) = match by {
+            Some(agent) => {
+                let known = self.roster.agent(agent.0);
+                let text = known.map_or(String::new(), |(_, agent)| agent.greeting.clone());
+                (code::DESK_AGENT_GREETING, text)
+            }
+            None => {
+                let team = self.desk.episode(episode).map_or(u32::MAX, |e| e.team.0);
+                let text = self.roster.team(team);
+                let text = text.map_or(String::new(), |(_, team)| team.greeting.clone());
+                (code::DESK_TEAM_GREETING, text)
+            }
+        };
+        if !text.is_empty() {
+            batch.drafts.push(self.draft(chat, new_id(), typeu, text));
+        }
+    }
+
+    pub(super) fn agent_names(&self, agent: AgentId) -> (Name, String) {
+        match self.roster.agent(agent.0) {
+            Some((account, agent)) if !agent.title.is_empty() => {
+                (account.clone(), agent.title.clone())
+            }
+            Some((account, _)) => (account.clone(), account.to_string()),
+            None => ("".into(), String::new()),
+        }
+    }
+
+    /// An episode as agents are told of it.
+    pub(super) fn info(&self, episode: EpisodeId) -> Option<ChatInfo> {
+        let chat = self.chats.get(&episode)?;
+        Some(ChatInfo {
+            episode,
+            customer: chat.customer.clone(),
+            team: chat.address.trim_start_matches('@').into(),
+        })
+    }
+
+    /// What is done once everything is on disk.
+    pub(super) async fn emit(&mut self, batch: Batch) {
+        let messages = batch.messages;
+        for after in batch.after {
+            match after {
+                After::Begin(agent, serves) => self.begin(agent, serves).await,
+                After::Do(Action::HandOver {
+                    episode,
+                    agent,
+                    from_seq,
+                    to_seq,
+                }) => self.hand_over(episode, agent, from_seq, to_seq).await,
+                After::Do(Action::Route {
+                    episode,
+                    to: Party::Agent(agent),
+                    seq,
+                }) => {
+                    let Some(chat) = self.chats.get(&episode) else {
+                        continue;
+                    };
+                    match messages.get(&(chat.conversation, seq)) {
+                        Some(message) => self.pass(episode, agent, message),
+                        None => self.hand_over(episode, agent, seq, seq).await,
+                    }
+                }
+                After::Do(action) => self.tell(action),
+            }
+        }
+    }
+
+    fn tell(&mut self, action: Action) {
+        match action {
+            Action::Position {
+                episode,
+                position,
+                wait_ms,
+            } => self.position(episode, position, wait_ms),
+            Action::QueueLength { team, waiting } => self.queue_length(team, waiting),
+            Action::Offer {
+                episode,
+                agent,
+                answer_ms,
+                transfer,
+            } => {
+                let transfer = transfer.map(|(by, note)| (self.agent_names(by).0, note.into()));
+                self.tell_chat(agent, episode, |chat| AgentEvent::Offer {
+                    chat,
+                    answer_ms,
+                    transfer,
+                });
+            }
+            Action::OfferOver {
+                episode,
+                agent,
+                why,
+            } => self.agents.tell(agent, AgentEvent::OfferOver(episode, why)),
+            Action::Given {
+                episode,
+                agent,
+                how,
+                transfer,
+            } => {
+                let transfer = transfer.map(|(by, note)| (self.agent_names(by).0, note.into()));
+                self.tell_chat(agent, episode, |chat| AgentEvent::Given {
+                    chat,
+                    how: Some(how),
+                    transfer,
+                });
+            }
+            Action::Released { episode, agent } => {
+                self.tell_chat(agent, episode, AgentEvent::Released);
+            }
+            Action::WarnAgent(episode, agent) => {
+                self.tell_chat(agent, episode, AgentEvent::AnswerWarning);
+            }
+            Action::WarnCustomer(episode) => {
+                if let Some(owner) = self.desk.stage(episode).and_then(|s| s.owner()) {
+                    self.tell_chat(owner, episode, AgentEvent::IdleWarning);
+                }
+            }
+            Action::TransferDone(episode, by, _) => {
+                self.tell_chat(by, episode, AgentEvent::TransferDone);
+            }
+            Action::TransferFailed(episode, by, why) => {
+                self.tell_chat(by, episode, |chat| AgentEvent::TransferFailed(chat, why));
+            }
+            Action::Supervised(episode, agent, part) => {
+                self.tell_chat(agent, episode, |chat| AgentEvent::Supervised(chat, part));
+            }
+            Action::StatusChanged(agent, status) => {
+                let account = self.agent_names(agent).0;
+                for other in self.agents.present() {
+                    self.agents.tell(other, AgentEvent::Status(account.clone(), status));
+                }
+            }
+            Action::Closed(episode, Some(agent), why) => {
+                self.tell_chat(agent, episode, |chat| {
+                    AgentEvent::Closed(chat, closed_by(why))
+                });
+            }
+            _ => {} // told through the log, or the answer to whoever asked
+        }
+    }
+
+    pub(super) fn tell_chat(
+        &mut self,
+        agent: AgentId,
+        episode: EpisodeId,
+        event: impl FnOnce(ChatInfo) -> AgentEvent,
+    ) {
+        if let Some(chat) = self.info(episode) {
+            self.agents.tell(agent, event(chat));
+        }
+    }
+
+    /// To whoever is there, now or never: the next one makes it pointless.
+    fn position(&self, episode: EpisodeId, position: u64, wait_ms: Option<u64>) {
+        let notice = Notice::Position {
+            episode: episode.0,
+            position,
+            wait_ms,
+        };
+        let Some(chat) = self.chats.get(&episode) else {
+            return;
+        };
+        let Some(draft) = self.notice_draft(chat, &notice) else {
+            return;
+        };
+        self.router.pass(Arc::new(Message {
+            conversation: ConversationId(0),
+            seq: 0,
+            position: 0,
+            time_ms: -1,
+            from: draft.from,
+            to: draft.to,
+            id: draft.id,
+            typeu: draft.typeu,
+            body: draft.body,
+        }));
+    }
+
+    fn queue_length(&mut self, team: TeamId, waiting: u64) {
+        let Some((name, _)) = self.roster.team(team.0) else {
+            return;
+        };
+        let name = name.clone();
+        for agent in self.agents.present() {
+            let known = self.desk.agent(agent);
+            let serves = known.is_some_and(|a| a.settings.teams.iter().any(|t| t.team == team));
+            if serves {
+                let team = name.clone();
+                self.agents.tell(agent, AgentEvent::Queue { team, waiting });
+            }
+        }
+    }
+
+    /// What a session of an agent is told first.
+    async fn begin(&mut self, agent: AgentId, serves: Vec<EpisodeId>) {
+        let Some(profile) = self.profile(agent) else {
+            return;
+        };
+        self.agents.tell(agent, AgentEvent::Bound(Box::new(profile)));
+        let teams = self.desk.agent(agent).map(|known| known.settings.teams.clone());
+        for member in teams.unwrap_or_default() {
+            let waiting = self.desk.waiting(member.team);
+            if let Some((name, _)) = self.roster.team(member.team.0) {
+                let team = name.clone();
+                self.agents.tell(agent, AgentEvent::Queue { team, waiting });
+            }
+        }
+        for episode in serves {
+            self.tell_chat(agent, episode, |chat| AgentEvent::Given {
+                chat,
+                how: None,
+                transfer: None,
+            });
+            let Some(known) = self.desk.episode(episode) else {
+                continue;
+            };
+            let (first, last) = (known.first_seq, known.last_seq);
+            let read = self.read.get(&(agent, episode)).copied().unwrap_or(0);
+            self.hand_over(episode, agent, first.max(read + 1), last).await;
+        }
+    }
+
+    /// What an agent is, for himself.
+    pub(super) fn profile(&self, agent: AgentId) -> Option<Profile> {
+        let (account, item) = self.roster.agent(agent.0)?;
+        let known = self.desk.agent(agent)?;
+        Some(Profile {
+            account: account.clone(),
+            number: agent.0,
+            title: self.agent_names(agent).1,
+            tenant: self.tenant.name.clone(),
+            team: item.teams.first().map_or(String::new(), |m| m.team.clone()),
+            status: known.status,
+            serving: known.serving,
+            capacity: item.capacity,
+            automatic: item.mode == tidings_core::desk::Mode::Automatic,
+            greeting: item.greeting.clone(),
+        })
+    }
+
+    /// A part of the conversation's log, to an agent.
+    async fn hand_over(&mut self, episode: EpisodeId, agent: AgentId, from: u64, to: u64) {
+        if from > to || !self.agents.is_present(agent) {
+            return;
+        }
+        let Some(chat) = self.chats.get(&episode) else {
+            return;
+        };
+        let key = pair_key(&chat.customer, &chat.address);
+        let count = usize::try_from(to - from + 1).unwrap_or(usize::MAX);
+        let count = count.min(tidings_core::limits::DESK_AGENT_EVENTS_MAX / 2);
+        // The last ones, if there are more than a session takes at once; the rest is history.
+        let page = Page::Before(to + 1, count);
+        let store = self.router.store().clone();
+        let read = move || store.history(&key, page);
+        match self.router.blocking(read).await {
+            Ok(found) => {
+                for message in found.iter().filter(|m| m.seq >= from) {
+                    self.pass(episode, agent, message);
+                }
+            }
+            Err(error) => {
+                // His session ends; the next one begins with all of it.
+                tracing::error!(%error, "an agent could not be told what was written");
+                self.agents.drop_session(agent);
+            }
+        }
+    }
+
+    fn pass(&mut self, episode: EpisodeId, agent: AgentId, message: &MessageRef) {
+        let (author, id) = match notice::author(&message.id) {
+            _ if !message.from.starts_with('@') => (Author::Customer, message.id.to_string()),
+            Some((by, id)) if message.typeu != code::DESK_NOTICE => {
+                (Author::Agent(self.agent_names(AgentId(by)).0), id.to_owned())
+            }
+            _ if matches!(message.typeu, code::DESK_NOTICE | code::DESK_RECALLED) => return,
+            _ => (Author::Desk, message.id.to_string()),
+        };
+        if author == Author::Agent(self.agent_names(agent).0) {
+            return; // he knows what he wrote
+        }
+        let message = message.clone();
+        self.tell_chat(agent, episode, |chat| AgentEvent::Message {
+            chat,
+            author,
+            id,
+            message,
+        });
+    }
+}
+
+fn closed_by(why: Ending) -> ClosedBy {
+    match why {
+        Ending::Abandoned | Ending::ByCustomer => ClosedBy::Customer,
+        Ending::ByAgent(_) => ClosedBy::Agent,
+        Ending::Idle => ClosedBy::Idle,
+        Ending::LeftMessage => ClosedBy::LeftMessage,
+    }
+}

@@ -1,0 +1,211 @@
+//! Making the machine again from the log, and deciding about what came while nobody did.
+
+use std::collections::HashMap;
+
+use tidings_core::desk::{AgentStatus, Desk, Event};
+use tidings_core::ids::{ConversationId, pair_key};
+use tidings_core::message::MessageRef;
+
+use super::driver::{Batch, Chat, Driver};
+use super::row::{Row, log_key};
+use crate::store::{Conversation, Page, Store, StoreError};
+
+/// Messages that are read at a time.
+const PAGE: usize = 1000;
+
+impl Driver {
+    /// Reads the tenant's log and rebuilds the machine.
+    pub(super) async fn follow(&mut self) -> Result<(), StoreError> {
+        let key = log_key(&self.tenant.name);
+        let mut who: HashMap<ConversationId, Chat> = HashMap::new();
+        let mut entries = Vec::new();
+        self.forget_everything();
+        loop {
+            let (router, key, after) = (self.router.clone(), key.clone(), self.row_seq);
+            let page = Page::After(after, PAGE);
+            let store = move || router.store().history(&key, page);
+            let rows = self.router.blocking(store).await?;
+            let Some(last) = rows.last() else {
+                break;
+            };
+            self.row_seq = last.seq;
+            for message in &rows {
+                let row: Row = match serde_json::from_str(&message.body) {
+                    Ok(row) => row,
+                    Err(error) => {
+                        let reason = format!("row {} of {}: {error}", message.seq, message.from);
+                        let path = self.tenant.name.to_string();
+                        return Err(StoreError::Corrupt { path, reason });
+                    }
+                };
+                self.upto = self.upto.max(row.upto);
+                for known in row.who {
+                    let chat = Chat {
+                        conversation: known.conversation,
+                        customer: (*known.customer).into(),
+                        address: (*known.team).into(),
+                    };
+                    who.insert(known.conversation, chat);
+                }
+                for entry in &row.entries {
+                    self.learn_again(&entry.record, &who);
+                }
+                for (agent, episode, seq) in row.read {
+                    let of = (
+                        tidings_core::desk::AgentId(agent),
+                        tidings_core::desk::EpisodeId(episode),
+                    );
+                    self.read.insert(of, seq);
+                }
+                entries.extend(row.entries);
+            }
+        }
+        self.desk = Desk::rebuild(&entries);
+        self.wind();
+        let desk = &self.desk;
+        self.read.retain(|(_, episode), _| desk.stage(*episode).is_some());
+        self.forget_ended();
+        Ok(())
+    }
+
+    /// [`Driver::learn`], with the names from the log.
+    fn learn_again(
+        &mut self,
+        record: &tidings_core::desk::Record,
+        who: &HashMap<ConversationId, Chat>,
+    ) {
+        if let tidings_core::desk::Record::Opened { conversation, .. } = record {
+            let Some(chat) = who.get(conversation) else {
+                return;
+            };
+            let known = self.customers.entry(chat.customer.clone()).or_default();
+            known.push(*conversation);
+            self.tenant.meet(&chat.customer);
+            self.opening = Some(chat.clone());
+        }
+        self.learn(record);
+        self.opening = None;
+    }
+
+    fn forget_everything(&mut self) {
+        self.chats.clear();
+        for customer in self.customers.keys() {
+            self.tenant.part(customer);
+        }
+        self.customers.clear();
+        self.former.clear();
+        self.read.clear();
+        self.unwritten.clear();
+        self.row_seq = 0;
+        self.upto = 0;
+    }
+
+    /// Names of episodes that nobody can speak of any more.
+    pub(super) fn forget_ended(&mut self) {
+        let desk = &self.desk;
+        self.chats
+            .retain(|id, _| desk.stage(*id).is_some() || desk.ended(*id).is_some());
+    }
+
+    /// Decides about every message that is in custody and was not decided about. False if that
+    /// could not be stored, or the store not read.
+    pub(super) async fn catch_up(&mut self) -> bool {
+        let messages = match self.undecided().await {
+            Ok(messages) => messages,
+            Err(error) => {
+                tracing::error!(%error, "a desk cannot read what its customers wrote");
+                return false;
+            }
+        };
+        for portion in messages.chunks(tidings_core::limits::DESK_BATCH_MAX) {
+            let mut batch = Batch::default();
+            for message in portion {
+                self.message(message, &mut batch);
+            }
+            if !self.finish(batch).await {
+                return false;
+            }
+        }
+        let batch = self.agree();
+        self.finish(batch).await
+    }
+
+    /// The machine learns which agents have a session, after it was made again.
+    fn agree(&mut self) -> Batch {
+        let mut batch = Batch::default();
+        for agent in self.agents.present() {
+            let known = self.desk.agent(agent).map(|known| (known.live, known.status));
+            if let Some((false, status)) = known {
+                let status = match status {
+                    AgentStatus::Offline => AgentStatus::Online,
+                    status => status,
+                };
+                self.step(Event::Bind(agent, status), &mut batch);
+            }
+        }
+        batch
+    }
+
+    /// What lies beyond `upto`, in order of custody.
+    async fn undecided(&self) -> Result<Vec<MessageRef>, StoreError> {
+        let teams: Vec<String> = self.roster.teams.keys().map(|t| format!("@{t}")).collect();
+        let (router, upto) = (self.router.clone(), self.upto);
+        let read = move || {
+            let store = &**router.store();
+            let mut end = 0;
+            for team in &teams {
+                let newest = store.conversations(team, 1)?;
+                end = newest.iter().map(|c| c.last.position).fold(end, u64::max);
+            }
+            // What is in custody up to `end` is seen now; what comes later waits in the inbox.
+            let mut found = Vec::new();
+            for team in &teams {
+                for conversation in behind(store, team, upto)? {
+                    newer(store, &pair_key(team, &conversation.peer), upto, &mut found)?;
+                }
+            }
+            found.retain(|message| message.position <= end);
+            Ok(found)
+        };
+        let mut found = self.router.blocking(read).await?;
+        found.sort_by_key(|message| message.position);
+        Ok(found)
+    }
+}
+
+/// The conversations of a team with something beyond a position.
+fn behind(store: &dyn Store, team: &str, upto: u64) -> Result<Vec<Conversation>, StoreError> {
+    let mut limit = PAGE;
+    loop {
+        let mut known = store.conversations(team, limit)?;
+        let all = known.len() < limit;
+        let before = known.len();
+        known.retain(|conversation| conversation.last.position > upto);
+        if all || known.len() < before {
+            return Ok(known);
+        }
+        limit *= 4;
+    }
+}
+
+/// The messages of a conversation beyond a position.
+fn newer(
+    store: &dyn Store,
+    key: &str,
+    upto: u64,
+    found: &mut Vec<MessageRef>,
+) -> Result<(), StoreError> {
+    let mut before = u64::MAX;
+    loop {
+        let page = store.history(key, Page::Before(before, PAGE))?;
+        let Some(first) = page.first() else {
+            return Ok(());
+        };
+        before = first.seq;
+        let goes_on = first.position > upto && page.len() == PAGE;
+        found.extend(page.into_iter().filter(|m| m.position > upto));
+        if !goes_on {
+            return Ok(());
+        }
+    }
+}
