@@ -31,6 +31,9 @@ pub(crate) struct ServeArgs {
     /// /healthz and /readyz [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR|off", value_parser = allowed("listen.http"))]
     http: Option<String>,
+    /// OCIM's desktop agents [default: 127.0.0.1:6067]
+    #[arg(long, value_name = "ADDR|off", value_parser = allowed("listen.agents"))]
+    agents: Option<String>,
     /// What an acknowledgement means: on disk (default), given to the OS, or in memory only
     #[arg(long, value_name = "disk|os|memory", value_parser = allowed("delivery.durability"))]
     durability: Option<String>,
@@ -64,6 +67,7 @@ impl ServeArgs {
             ("listen.udp", "--udp", &self.udp),
             ("listen.ws", "--ws", &self.ws),
             ("listen.http", "--http", &self.http),
+            ("listen.agents", "--agents", &self.agents),
             ("delivery.durability", "--durability", &self.durability),
             ("shutdown_ms", "--shutdown-ms", &self.shutdown_ms),
             ("log.level", "--log-level", &self.log_level),
@@ -128,6 +132,7 @@ fn announce(addresses: &Addresses) {
     add("udp", addresses.udp);
     add("ws", addresses.ws);
     add("http", addresses.http);
+    add("agents", addresses.agents);
     line.push('\n');
     let mut out = std::io::stdout().lock();
     // Whoever started us may not care to read it.

@@ -18,12 +18,14 @@ use crate::config::{ConfigError, Settings};
 use crate::desk::{self, DeskStartError, Desks};
 use crate::handle::Handle;
 use crate::hooks::{Hooks, Inbox, Listener};
+use crate::ocim::Ocim;
 use crate::router::Router;
 use crate::store::{
     Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore, Store, StoreError,
 };
 use crate::transport::gate::Gate;
 use crate::transport::tls::{HttpsListener, Tls, TlsError};
+use crate::transport::watched::Watching;
 use crate::transport::{self, tcp, udp, websocket};
 
 /// How often messages that are old enough are looked for.
@@ -192,7 +194,8 @@ impl Builder {
                 return Err(error.into());
             }
         };
-        let bound = bind(&settings, tls.as_ref(), &router, &access, &mut tasks);
+        let doors = (&access, &desks.0);
+        let bound = bind(&settings, tls.as_ref(), &router, doors, &mut tasks);
         let addresses = match bound {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -319,7 +322,7 @@ fn bind(
     settings: &Settings,
     tls: Option<&Tls>,
     router: &Arc<Router>,
-    access: &Access,
+    (access, desks): (&Access, &Desks),
     tasks: &mut JoinSet<()>,
 ) -> Result<Addresses, StartError> {
     let failed = |transport, address| {
@@ -358,11 +361,18 @@ fn bind(
         let listener = transport::listen(address).map_err(failed("http", address))?;
         addresses.http = listener.local_addr().ok();
         let (handle, access) = (Handle::new(router), access.clone());
-        match tls_if(settings.tls.http) {
-            None => tasks.spawn(api::serve(listener, handle, access)),
+        let first_data = Duration::from_millis(settings.ocim.first_data_ms);
+        let tls = tls_if(settings.tls.http);
+        let doors = (access.clone(), desks.clone());
+        let ocim = Ocim::new(settings.ocim.clone(), handle.clone(), doors, tls.is_some());
+        match tls {
+            None => {
+                let listener = Watching::new(listener, first_data);
+                tasks.spawn(api::serve(listener, handle, access, ocim))
+            }
             Some(tls) => {
-                let listener = HttpsListener::new(listener, tls);
-                tasks.spawn(api::serve(listener, handle, access))
+                let listener = Watching::new(HttpsListener::new(listener, tls), first_data);
+                tasks.spawn(api::serve(listener, handle, access, ocim))
             }
         };
     }

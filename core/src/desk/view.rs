@@ -2,9 +2,7 @@
 
 use super::Desk;
 use super::settings::{AgentSettings, DeskSettings, TeamSettings};
-use super::types::{
-    AgentId, AgentStatus, Ending, EpisodeId, Skills, Stage, Supervision, TeamId,
-};
+use super::types::{AgentId, AgentStatus, Ending, EpisodeId, Skills, Stage, Supervision, TeamId};
 use crate::ids::ConversationId;
 use crate::time::Time;
 

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use tidings_core::limits;
 use tidings_core::shard::SecondLogin;
 
-use super::{door_keys, ocim_keys};
 use super::{
-    Auth, Compat, ConfigError, Delivery, HookSettings, Limits, Listen, Log, LogFormat, Ocim, Origin,
-    PageOrigin, SessionSettings, Settings, Tls,
+    Auth, Compat, ConfigError, Delivery, HookSettings, Limits, Listen, Log, LogFormat, Ocim,
+    Origin, PageOrigin, SessionSettings, Settings, Tls,
 };
+use super::{door_keys, ocim_keys};
 use crate::store::Durability;
 
 /// Which TOML value a key takes.
@@ -425,7 +425,6 @@ pub(super) fn defaults() -> Settings {
         },
         ocim: Ocim {
             origin: PageOrigin::Same,
-            anonymous: false,
             team: String::new(),
             poll_hold_ms: 0,
             life_ms: 0,

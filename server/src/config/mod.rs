@@ -99,8 +99,8 @@ pub struct SessionSettings {
     pub second_login: SecondLogin,
 }
 
-pub use crate::ocim::settings::{Compat, Ocim, Origin as PageOrigin};
 pub use crate::auth::settings::{Auth, AuthMode, Jwt, JwtAlgorithm, Webhook, WhenDown};
+pub use crate::ocim::settings::{Compat, Ocim, Origin as PageOrigin};
 
 /// TLS by rustls; off without a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use tidings_core::ids;
 use super::keys::{Key, Kind, number, set};
 use crate::ocim::settings::Origin;
 
-pub(super) static KEYS: [Key; 11] = [
+pub(super) static KEYS: [Key; 10] = [
     Key {
         path: "ocim.origin",
         kind: Kind::Text,
@@ -16,24 +16,14 @@ pub(super) static KEYS: [Key; 11] = [
         set: |s, v| set(&mut s.ocim.origin, Origin::parse(v)),
     },
     Key {
-        path: "ocim.anonymous",
-        kind: Kind::Flag,
-        default: "true",
-        allowed: "true or false",
-        doc: "Customers who say neither who they are nor bring a token become anonymous visitors \
-              (`~…`).",
-        option: None,
-        set: |s, v| set(&mut s.ocim.anonymous, v.parse().ok()),
-    },
-    Key {
         path: "ocim.team",
         kind: Kind::Text,
-        default: "\"support\"",
-        allowed: "the name of a team, without its @",
-        doc: "The team that customers write to.",
+        default: "\"\"",
+        allowed: "the name of a team, without its @, or \"\"",
+        doc: "The team that customers write to; without one it is the default team of the only tenant.",
         option: None,
         set: |s, v| {
-            let name = ids::check_user(v).is_ok().then(|| v.to_owned());
+            let name = (v.is_empty() || ids::check_user(v).is_ok()).then(|| v.to_owned());
             set(&mut s.ocim.team, name)
         },
     },

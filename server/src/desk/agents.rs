@@ -47,7 +47,10 @@ impl Agents {
         };
         let told = bound.events.as_ref().map(|events| events.try_send(event));
         if told.is_some_and(|told| told.is_err()) {
-            tracing::warn!(agent = agent.0, "a session of an agent does not read and is ended");
+            tracing::warn!(
+                agent = agent.0,
+                "a session of an agent does not read and is ended"
+            );
             bound.events = None;
         }
     }

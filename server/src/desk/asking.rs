@@ -61,9 +61,7 @@ impl Driver {
         };
         let open = self.customers.get(user)?.iter();
         let open: Vec<EpisodeId> = open.filter_map(|c| self.desk.episode_of(*c)).collect();
-        let own = |id: &&EpisodeId| {
-            self.desk.stage(**id).and_then(Stage::owner) == Some(agent)
-        };
+        let own = |id: &&EpisodeId| self.desk.stage(**id).and_then(Stage::owner) == Some(agent);
         open.iter().find(own).or(open.first()).copied()
     }
 
@@ -78,10 +76,12 @@ impl Driver {
         batch: &mut Batch,
     ) {
         let id = notice::authored(agent.0, id);
-        let problem = ids::check_message_id(&id).err().map(|problem| DeskError::Id {
-            id: id.clone(),
-            problem: problem.to_string(),
-        });
+        let problem = ids::check_message_id(&id)
+            .err()
+            .map(|problem| DeskError::Id {
+                id: id.clone(),
+                problem: problem.to_string(),
+            });
         let allowed = match self.may_say(agent, chat, typeu == code::DESK_NOTE) {
             Ok(allowed) if problem.is_none() => allowed,
             Ok(_) => return answer(reply, problem.map_or(Ok(()), Err)),
@@ -103,11 +103,18 @@ impl Driver {
         let episode = self.episode(agent, chat).ok_or(Refusal::NoEpisode)?;
         let stage = self.desk.stage(episode).ok_or(Refusal::NoEpisode)?;
         let part = self.desk.supervisors(episode);
-        let part = part.iter().find(|(who, _)| *who == agent).map(|(_, level)| *level);
+        let part = part
+            .iter()
+            .find(|(who, _)| *who == agent)
+            .map(|(_, level)| *level);
         let may = stage.owner() == Some(agent)
             || part == Some(Supervision::Join)
             || internal && part == Some(Supervision::Whisper);
-        if may { Ok(episode) } else { Err(Refusal::NotYours) }
+        if may {
+            Ok(episode)
+        } else {
+            Err(Refusal::NotYours)
+        }
     }
 
     fn transfer(

@@ -206,7 +206,10 @@ impl Driver {
                     team,
                     act,
                     reply,
-                } => self.customer_act(&customer, &team, act, reply, &mut batch).await,
+                } => {
+                    self.customer_act(&customer, &team, act, reply, &mut batch)
+                        .await
+                }
                 Item::Roster => self.set_up(&mut batch),
                 Item::Look(look) => look(self),
             }
@@ -234,12 +237,16 @@ impl Driver {
         self.upto = message.position;
         let conversation = message.conversation;
         if message.to.starts_with('@') && !message.from.starts_with('@') {
-            batch.messages.insert((conversation, message.seq), message.clone());
+            batch
+                .messages
+                .insert((conversation, message.seq), message.clone());
             self.arrives(message, batch);
         } else if let Some((agent, _)) = notice::author(&message.id)
             && !matches!(message.typeu, code::DESK_NOTICE | code::DESK_RECORD)
         {
-            batch.messages.insert((conversation, message.seq), message.clone());
+            batch
+                .messages
+                .insert((conversation, message.seq), message.clone());
             let Some(episode) = self.desk.episode_of(conversation) else {
                 return;
             };
@@ -354,7 +361,9 @@ impl Driver {
         let before = batch.after.len();
         self.step(event, batch);
         let refused = refusal(&batch.after[before..], |asker| asker == Asker::Agent(agent));
-        batch.asked.push((reply, refused.map_or(Ok(()), |why| Err(why.into()))));
+        batch
+            .asked
+            .push((reply, refused.map_or(Ok(()), |why| Err(why.into()))));
     }
 
     /// What the driver itself keeps of a transition.
@@ -404,7 +413,10 @@ impl Driver {
         let mut drafts = std::mem::take(&mut batch.drafts);
         if has_row {
             let id = new_id();
-            match batch.row.draft(&self.tenant.name, id, self.router.wall_ms()) {
+            match batch
+                .row
+                .draft(&self.tenant.name, id, self.router.wall_ms())
+            {
                 // Before what it leads to: a prefix of the batch is then no promise without reason.
                 Ok(row) => drafts.insert(0, row),
                 Err(error) => tracing::error!(%error, "a desk's row cannot be written"),

@@ -348,7 +348,12 @@ impl Desks {
     #[must_use]
     pub fn team_info(&self, address: &str) -> Option<Team> {
         let tenant = self.0.teams.read().get(address).cloned()?;
-        let team = tenant.roster().teams.get(address.strip_prefix('@')?)?.item.clone();
+        let team = tenant
+            .roster()
+            .teams
+            .get(address.strip_prefix('@')?)?
+            .item
+            .clone();
         Some(team)
     }
 
@@ -535,10 +540,7 @@ async fn started(tenant: Arc<Tenant>, router: Arc<Router>) -> Result<Driver, Sto
     }
 }
 
-async fn ask(
-    tenant: &Tenant,
-    item: impl FnOnce(inbox::Reply) -> Item,
-) -> Result<(), DeskError> {
+async fn ask(tenant: &Tenant, item: impl FnOnce(inbox::Reply) -> Item) -> Result<(), DeskError> {
     let (reply, answer) = oneshot::channel();
     if !tenant.inbox.push(item(reply)) {
         return Err(DeskError::Stopped);

@@ -112,7 +112,9 @@ impl Form {
             (Some(_), _) => (false, None),
         };
         let text = |name| {
-            let value = headers.get(name).and_then(|v: &HeaderValue| v.to_str().ok());
+            let value = headers
+                .get(name)
+                .and_then(|v: &HeaderValue| v.to_str().ok());
             value.unwrap_or_default()
         };
         let agent = text(header::USER_AGENT);
@@ -161,7 +163,10 @@ impl Form {
                 put(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
             }
         }
-        put(header::VARY, HeaderValue::from_static("origin, accept-encoding"));
+        put(
+            header::VARY,
+            HeaderValue::from_static("origin, accept-encoding"),
+        );
         put(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if self.explorer {
             put(header::X_XSS_PROTECTION, HeaderValue::from_static("0"));
@@ -170,7 +175,10 @@ impl Form {
             put(header::SET_COOKIE, cookie);
         }
         if !body.is_empty() {
-            put(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            put(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
         }
         if !switching && answer.status != StatusCode::NO_CONTENT {
             put(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -275,7 +283,13 @@ mod tests {
     fn origins_in_settings() {
         assert_eq!(Origin::parse("any"), Some(Origin::Any));
         assert_eq!(Origin::parse(""), Some(Origin::Same));
-        for wrong in ["shop.example", "https://", "https://a/b", "https://a b", "*"] {
+        for wrong in [
+            "shop.example",
+            "https://",
+            "https://a/b",
+            "https://a b",
+            "*",
+        ] {
             assert_eq!(Origin::parse(wrong), None, "{wrong}");
         }
     }

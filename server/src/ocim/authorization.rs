@@ -100,7 +100,9 @@ fn no_session(asked: &Asked) -> Answer {
     let reason = "the session token is wrong or has expired: send AUTH without it";
     let refused = Answer::refuse(StatusCode::UNAUTHORIZED, reason);
     match asked.tokens.cookie {
-        Some(_) => refused.cookie(format!("{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax")),
+        Some(_) => refused.cookie(format!(
+            "{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"
+        )),
         None => refused,
     }
 }
@@ -158,7 +160,9 @@ async fn customer(ocim: &Ocim, asked: &Asked) -> Result<Login, Answer> {
         status: None,
     };
     let credentials = packet.content();
-    let passed = asked.token().map(|token| ocim.access.passed(token.expose()));
+    let passed = asked
+        .token()
+        .map(|token| ocim.access.passed(token.expose()));
     match (packet.from_uid(), &passed) {
         (uid, Some(Ok(passed)))
             if passed.role == Role::User && uid.is_none_or(|uid| *uid == *passed.user) =>
@@ -171,7 +175,7 @@ async fn customer(ocim: &Ocim, asked: &Asked) -> Result<Login, Answer> {
             None => unauthorized("the token in `body.content` names nobody (`sub`)"),
         },
         (None, Some(_)) => Err(no_session(asked)),
-        (None, None) if !ocim.settings.anonymous => {
+        (None, None) if !ocim.team().is_some_and(|team| team.anonymous) => {
             unauthorized("anonymous visitors are not let in: send a token in `body.content`")
         }
         (None, None) if !ocim.admits_visitor(asked.address) => refuse(
@@ -183,12 +187,7 @@ async fn customer(ocim: &Ocim, asked: &Asked) -> Result<Login, Answer> {
 }
 
 /// A customer who says who he is, by whatever the server's door asks for.
-async fn verified(
-    ocim: &Ocim,
-    asked: &Asked,
-    uid: &str,
-    token: &str,
-) -> Result<Name, Answer> {
+async fn verified(ocim: &Ocim, asked: &Asked, uid: &str, token: &str) -> Result<Name, Answer> {
     if ids::check_user(uid).is_err() {
         let reason = "`from.uid` is no user id; leave it out to come as an anonymous visitor";
         return unauthorized(reason);
@@ -221,7 +220,9 @@ fn subject(token: &str) -> Option<String> {
 async fn agent(ocim: &Ocim, asked: &Asked) -> Result<Login, Answer> {
     let content = asked.packet.content();
     if content.is_empty() {
-        let passed = asked.token().map(|token| ocim.access.passed(token.expose()));
+        let passed = asked
+            .token()
+            .map(|token| ocim.access.passed(token.expose()));
         return match passed {
             Some(Ok(passed)) if passed.role != Role::User => Ok(Login {
                 user: passed.user,

@@ -20,11 +20,7 @@ pub(super) enum Step<T, A = Answer> {
 
 /// Runs a request through the chain. With packets in the answer, also who must learn whether they
 /// were written.
-pub(super) async fn run(
-    ocim: &Arc<Ocim>,
-    asked: Asked,
-    form: &Form,
-) -> (Answer, Option<Polled>) {
+pub(super) async fn run(ocim: &Arc<Ocim>, asked: Asked, form: &Form) -> (Answer, Option<Polled>) {
     let kind = asked.packet.kind.name();
     let traced = |handler, result| {
         tracing::trace!(handler, packet = kind, result, "chain");

@@ -64,8 +64,10 @@ impl Line {
 
     /// True if this message waits already: an unacknowledged one is given again after a while.
     pub(super) fn holds(&self, message: &MessageRef) -> bool {
-        let same = |item: &Item| matches!(&item.done, Done::Message(held) if
-            held.seq == message.seq && held.conversation == message.conversation);
+        let same = |item: &Item| {
+            matches!(&item.done, Done::Message(held) if
+            held.seq == message.seq && held.conversation == message.conversation)
+        };
         self.queue.lock().items.iter().any(same)
     }
 
@@ -89,7 +91,8 @@ impl Line {
     /// What was not handed out yet, in order.
     pub(super) fn unsent(&self) -> Vec<Item> {
         let mut queue = self.queue.lock();
-        let sent = std::mem::replace(&mut queue.sent, queue.newest);
+        let newest = queue.newest;
+        let sent = std::mem::replace(&mut queue.sent, newest);
         let new = queue.items.iter().filter(|item| item.seq > sent);
         new.cloned().collect()
     }
@@ -97,6 +100,11 @@ impl Line {
     /// True if something is not confirmed.
     pub(super) fn is_waiting(&self) -> bool {
         !self.queue.lock().items.is_empty()
+    }
+
+    /// Packets that are not confirmed.
+    pub(super) fn count(&self) -> usize {
+        self.queue.lock().items.len()
     }
 
     /// Everything up to this number has arrived, if it was handed out at all; what is to be done.

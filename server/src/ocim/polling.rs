@@ -131,10 +131,7 @@ impl Polls {
 }
 
 /// Runs the step.
-pub(super) async fn step(
-    ocim: &Arc<Ocim>,
-    known: Known,
-) -> Step<Known, (Answer, Option<Polled>)> {
+pub(super) async fn step(ocim: &Arc<Ocim>, known: Known) -> Step<Known, (Answer, Option<Polled>)> {
     let packet = &known.asked.packet;
     let is_polling = match packet.ts {
         Some(ts) => ts == Transport::Polling,
@@ -209,7 +206,9 @@ async fn poll(
     }
     let hold = Duration::from_millis(ocim.settings.poll_hold_ms);
     let done = |done| session.done(&done);
-    let items = session.polls.poll(&session.line, known.asked.ack, hold, done);
+    let items = session
+        .polls
+        .poll(&session.line, known.asked.ack, hold, done);
     let items = items.await;
     let Some(newest) = items.last() else {
         return Step::Answer((Answer::ok(), None));
@@ -236,7 +235,7 @@ async fn say(
         let reason = "there is no session: it has ended; send AUTH";
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, reason);
     };
-    match session.say(&known.asked.packet).await {
+    match session.say(ocim, &known.asked.packet).await {
         Ok(()) => Step::Answer((Answer::ok(), None)),
         Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
     }

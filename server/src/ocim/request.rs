@@ -124,7 +124,9 @@ async fn read_body(mut body: Body) -> Result<Vec<u8>, Answer> {
 fn bearer(headers: &HeaderMap) -> Option<Secret> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    let token = scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())?;
+    let token = scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim())?;
     Some(Secret::from(token))
 }
 

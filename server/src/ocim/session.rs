@@ -60,6 +60,9 @@ pub(super) enum SayError {
     /// The session has ended meanwhile.
     #[error("the session has ended; send AUTH")]
     Ended,
+    /// Nobody is there to write to.
+    #[error("there is no support team: see ocim.team")]
+    NoTeam,
     /// A body that customers do not send.
     #[error("a customer's MESSAGE has a body of type TEXT, IMAGE, ORDER, GOODS or LOGISTICS")]
     Body,
@@ -75,9 +78,10 @@ pub(super) struct Session {
     pub(super) entry: Entry,
     pub(super) line: Line,
     pub(super) polls: Polls,
+    /// What he is called, as he says himself; may be empty.
+    pub(super) name: String,
     token: Secret,
-    /// Where he writes to, with its `@`.
-    team: String,
+    told: Mutex<notices::Told>,
     link: Mutex<Option<Arc<LocalLink>>>,
     /// A WebSocket is open.
     attached: Mutex<bool>,
@@ -110,14 +114,15 @@ impl Ocim {
             old.end(End::Replaced).await;
         }
         let connect = self.handle.connect(login.user.clone());
-        let link = Arc::new(connect.device(DEVICE).class(CLASS).await?);
+        let link = Arc::new(connect.device(DEVICE).class(CLASS).desk(true).await?);
         let session = Arc::new(Session {
             user: login.user.clone(),
             entry,
             line: Line::default(),
             polls: Polls::new(),
+            name: login.name.clone(),
             token,
-            team: format!("@{}", self.settings.team),
+            told: Mutex::default(),
             link: Mutex::new(Some(link.clone())),
             attached: Mutex::new(entry == Entry::WebSocket),
             ending: Mutex::new(None),
@@ -191,20 +196,19 @@ impl Session {
         if self.line.holds(message) {
             return;
         }
-        let mut packets = notices::packets(ocim, &self.user, message);
-        // Acknowledged with the last of its packets; a message that means nothing here, at once.
-        let Some(last) = packets.pop() else {
-            return self.done(&Done::Message(message.clone()));
-        };
-        for packet in packets {
-            self.line.push(packet, Done::Nothing);
-        }
         let done = match message.seq {
             0 => Done::Nothing,
             _ => Done::Message(message.clone()),
         };
-        self.line.push(last, done);
-        self.polls.wake();
+        let packet = notices::packet(ocim, &self.user, &mut self.told.lock(), message);
+        match packet {
+            Some(packet) => {
+                self.line.push(packet, done);
+                self.polls.wake();
+            }
+            // It means nothing here, and need not come again.
+            None => self.done(&done),
+        }
     }
 
     /// A packet is known to have arrived.
@@ -220,10 +224,11 @@ impl Session {
     }
 
     /// The customer says something: in custody when this returns.
-    pub(super) async fn say(&self, packet: &Packet) -> Result<(), SayError> {
+    pub(super) async fn say(&self, ocim: &Ocim, packet: &Packet) -> Result<(), SayError> {
         let link = self.link.lock().clone().ok_or(SayError::Ended)?;
+        let team = ocim.team().ok_or(SayError::NoTeam)?;
         let typeu = packet.body_kind().and_then(typeu).ok_or(SayError::Body)?;
-        let mut send = link.send(&self.team, packet.content()).typeu(typeu);
+        let mut send = link.send(&team.address, packet.content()).typeu(typeu);
         if let Some(pid) = packet.pid.as_deref().filter(|pid| !pid.is_empty()) {
             send = send.id(pid);
         }
@@ -252,8 +257,8 @@ impl Session {
     }
 }
 
-/// The kind of message that a body of a customer makes.
-fn typeu(body: BodyType) -> Option<i32> {
+/// The kind of message that a body makes.
+pub(super) fn typeu(body: BodyType) -> Option<i32> {
     match body {
         BodyType::Text => Some(-1),
         BodyType::Image => Some(code::DESK_IMAGE),

@@ -7,9 +7,7 @@ use crate::config::ConfigError;
 pub struct Ocim {
     /// Pages from elsewhere that may use it, beside those from the same host.
     pub origin: Origin,
-    /// Customers without credentials become anonymous visitors.
-    pub anonymous: bool,
-    /// The team that customers write to, without its `@`.
+    /// The team that customers write to, without its `@`; empty: the default of the only tenant.
     pub team: String,
     /// How long a poll waits for something to say.
     pub poll_hold_ms: u64,

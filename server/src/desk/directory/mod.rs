@@ -282,7 +282,14 @@ impl Directory {
             let name = name.to_owned();
             return Err(DirectoryError::Unknown { kind, name });
         }
-        audit(&transaction, tenant, by, &format!("delete {kind}"), name, "null")?;
+        audit(
+            &transaction,
+            tenant,
+            by,
+            &format!("delete {kind}"),
+            name,
+            "null",
+        )?;
         transaction.commit()?;
         *self.roster.write() = Arc::new(read(&db)?);
         Ok(())
@@ -360,7 +367,14 @@ impl Directory {
              VALUES (?1, ?2, ?3, ?4, ?5)",
             params![kind, tenant, name, number, body],
         )?;
-        audit(&transaction, tenant, by, &format!("put {kind}"), name, &body)?;
+        audit(
+            &transaction,
+            tenant,
+            by,
+            &format!("put {kind}"),
+            name,
+            &body,
+        )?;
         transaction.commit()?;
         *self.roster.write() = Arc::new(read(&db)?);
         Ok(())

@@ -115,9 +115,12 @@ pub(super) fn rewrite(
     let sum = checksum(message, row.prev, row.jump, false);
     let sql = "UPDATE log SET typeu = ?2, body = ?3, checksum = ?4 WHERE position = ?1";
     let position = message.position as i64;
-    transaction
-        .prepare_cached(sql)?
-        .execute(params![position, message.typeu, &*message.body, sum])?;
+    transaction.prepare_cached(sql)?.execute(params![
+        position,
+        message.typeu,
+        &*message.body,
+        sum
+    ])?;
     Ok(())
 }
 
