@@ -1,12 +1,12 @@
 //! `tidings serve`: settings from everywhere, the server, the signals that change and end it.
 
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use tidings_server::config::{self, ConfigError, Given, Log, LogFormat, Settings};
+use tidings_server::config::{self, Compat, ConfigError, Given, Log, LogFormat, Settings};
 use tidings_server::{Addresses, Running, Server};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -35,6 +35,9 @@ pub(crate) struct ServeArgs {
     /// The HTTP API, /healthz, /readyz and /metrics [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR|off", value_parser = allowed("listen.http"))]
     http: Option<String>,
+    /// OCIM's desktop agents [default: 127.0.0.1:6067]
+    #[arg(long, value_name = "ADDR|off", value_parser = allowed("listen.agents"))]
+    agents: Option<String>,
     /// What an acknowledgement means: on disk (default), given to the OS, or in memory only
     #[arg(long, value_name = "disk|os|memory", value_parser = allowed("delivery.durability"))]
     durability: Option<String>,
@@ -47,6 +50,10 @@ pub(crate) struct ServeArgs {
     /// human or json [default: human]
     #[arg(long, value_name = "FORMAT", value_parser = allowed("log.format"))]
     log_format: Option<String>,
+    /// A support desk to try out: team support, agents agent1, agent2 and boss with password demo;
+    /// takes what OCIM's demo pages do, also on port 6066 if that is free
+    #[arg(long)]
+    demo: bool,
     /// Adds the WebSocket path /echo, for conformance suites
     #[arg(long, hide = true)]
     echo: bool,
@@ -54,6 +61,9 @@ pub(crate) struct ServeArgs {
     #[arg(long, hide = true)]
     print_config: bool,
 }
+
+/// Where OCIM's demo pages look for their server.
+const DEMO_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6066);
 
 /// Takes what the configuration key takes, so that a mistake is a usage error.
 fn allowed(key: &'static str) -> impl Fn(&str) -> Result<String, String> + Clone {
@@ -68,6 +78,7 @@ impl ServeArgs {
             ("listen.udp", "--udp", &self.udp),
             ("listen.ws", "--ws", &self.ws),
             ("listen.http", "--http", &self.http),
+            ("listen.agents", "--agents", &self.agents),
             ("delivery.durability", "--durability", &self.durability),
             ("shutdown_ms", "--shutdown-ms", &self.shutdown_ms),
             ("log.level", "--log-level", &self.log_level),
@@ -86,6 +97,15 @@ impl ServeArgs {
         });
         let mut settings = Settings::load(self.config.as_deref(), environment, &given)?;
         settings.echo = self.echo;
+        if self.demo {
+            settings.ocim.compat = Compat {
+                credentials_in_url: true,
+                send_by_get: true,
+                any_origin: true,
+            };
+            let free = |address: &SocketAddr| std::net::TcpListener::bind(address).is_ok();
+            settings.listen.ocim = settings.listen.ocim.or(Some(DEMO_PORT).filter(free));
+        }
         Ok(settings)
     }
 }
@@ -112,6 +132,11 @@ async fn serve(args: &ServeArgs, settings: Settings, log: &LogFilter) -> anyhow:
     // Before the start: a signal that arrives while it starts must not be missed.
     let mut signals = Signals::new().context("signals cannot be caught")?;
     let mut running = Server::start(settings).await?;
+    if args.demo {
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        running.desks().set_up_demo(now_ms).await?;
+    }
     announce(running.addresses());
     loop {
         match signals.next().await {
@@ -170,6 +195,8 @@ fn announce(addresses: &Addresses) {
     add("udp", addresses.udp);
     add("ws", addresses.ws);
     add("http", addresses.http);
+    add("ocim", addresses.ocim);
+    add("agents", addresses.agents);
     line.push('\n');
     let mut out = std::io::stdout().lock();
     // Whoever started us may not care to read it.

@@ -23,6 +23,7 @@ async fn server(data: &std::path::Path) -> Running {
             udp: any,
             ws: any,
             http: None,
+            agents: None,
         },
         ..Settings::default()
     };

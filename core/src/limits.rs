@@ -252,3 +252,28 @@ pub const TRAIL_SESSIONS_MAX: usize = 8;
 pub const SEARCH_FOUND_MAX: usize = 16;
 /// Longest reason for a kick, in bytes. The call is refused.
 pub const REASON_BYTES_MAX: usize = 256;
+
+/// Longest OCIM packet, in bytes of JSON, on every transport (`ocim-protocol.md` §2). 400 by HTTP;
+/// a WebSocket is closed with 1009, a desktop agent's connection is closed.
+pub const OCIM_PACKET_BYTES_MAX: usize = 64 << 10;
+/// Longest query of an OCIM request, in bytes, still URL-encoded. The request is refused: long
+/// packets go by POST.
+pub const OCIM_QUERY_BYTES_MAX: usize = 16 << 10;
+/// Parameters of such a query. The request is refused.
+pub const OCIM_QUERY_PARAMETERS_MAX: usize = 16;
+/// Longest name for people, `cid`, `datetime` and `ver` of a packet, in bytes. It is refused.
+pub const OCIM_NAME_BYTES_MAX: usize = 256;
+/// Longest remark of a transfer, in bytes. The transfer is refused.
+pub const OCIM_REMARK_BYTES_MAX: usize = 2048;
+/// Longest message of a SASL exchange, in bytes. The login is refused.
+pub const SASL_MESSAGE_BYTES_MAX: usize = 4096;
+/// Packets that wait for one customer or agent; those that nothing depends on are dropped beyond.
+pub const OCIM_WAITING_PACKETS_MAX: usize = 1024;
+/// Customers and agents of OCIM at a time, all addresses together; 503 beyond.
+pub const OCIM_SESSIONS_MAX: usize = 200_000;
+/// Anonymous visitors of one address that are let in at once; 429 beyond.
+pub const OCIM_VISITORS_PER_ADDRESS: u32 = 60;
+/// One more after so long.
+pub const OCIM_VISITORS_REFILL_MS: u64 = 1_000;
+/// Addresses whose visitors are counted: half of it always, twice never.
+pub const OCIM_ADDRESSES_REMEMBERED_MAX: usize = 16_384;

@@ -22,6 +22,7 @@
 //! settings.listen.udp = None;
 //! settings.listen.ws = None;
 //! settings.listen.http = None;
+//! settings.listen.agents = None;
 //! let running = Server::builder(settings).listener(Bouncer).start().await?;
 //! println!("clients connect to {:?}", running.addresses().tcp);
 //!
@@ -51,6 +52,7 @@
 //! - `transport`: sockets to frames, one file per transport
 //! - `link`: outboxes, back-pressure, closing
 //! - `metrics`: what is counted
+//! - `ocim`: customers and agents of the customer-service demos
 //! - `router`: drives the shard, commits, loads
 //! - `store`: one trait, SQLite and memory behind it
 //!
@@ -67,6 +69,7 @@ mod handle;
 pub mod hooks;
 mod link;
 pub mod metrics;
+mod ocim;
 mod reload;
 mod retention;
 mod router;

@@ -18,6 +18,7 @@ use crate::config::{ConfigError, Settings};
 use crate::desk::{self, DeskStartError, Desks};
 use crate::handle::Handle;
 use crate::hooks::{Hooks, Inbox, Listener};
+use crate::ocim::Ocim;
 use crate::retention;
 use crate::router::Router;
 use crate::store::{
@@ -25,6 +26,7 @@ use crate::store::{
 };
 use crate::transport::gate::Gate;
 use crate::transport::tls::{HttpsListener, Tls, TlsError};
+use crate::transport::watched::Watching;
 use crate::transport::{self, tcp, udp, websocket};
 
 /// Why a server did not start. Nothing runs then.
@@ -74,6 +76,10 @@ pub struct Addresses {
     pub ws: Option<SocketAddr>,
     /// HTTP.
     pub http: Option<SocketAddr>,
+    /// The same once more, for OCIM's old pages.
+    pub ocim: Option<SocketAddr>,
+    /// Desktop agents of OCIM.
+    pub agents: Option<SocketAddr>,
 }
 
 impl std::fmt::Debug for Builder {
@@ -184,7 +190,8 @@ impl Builder {
             }
         };
         let gate = Gate::new(settings.limits.connections_per_address);
-        let bound = bind(&settings, tls.as_ref(), &gate, &router, &access, &mut tasks);
+        let doors = (&access, &desks.0);
+        let bound = bind(&settings, tls.as_ref(), &gate, &router, doors, &mut tasks);
         let addresses = match bound {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -327,7 +334,7 @@ fn bind(
     tls: Option<&Tls>,
     gate: &Gate,
     router: &Arc<Router>,
-    access: &Access,
+    (access, desks): (&Access, &Desks),
     tasks: &mut JoinSet<()>,
 ) -> Result<Addresses, StartError> {
     let failed = |transport, address| {
@@ -361,15 +368,31 @@ fn bind(
         let greet = transport::greet(gate.clone(), tls_if(settings.tls.ws), serve);
         tasks.spawn(transport::accept(listener, greet));
     }
-    if let Some(address) = listen.http {
-        let listener = transport::listen(address).map_err(failed("http", address))?;
-        addresses.http = listener.local_addr().ok();
-        let (handle, access) = (Handle::new(router), access.clone());
-        match tls_if(settings.tls.http) {
-            None => tasks.spawn(api::serve(listener, handle, access)),
+    // Both HTTP ports are one to customers: a session begun on one goes on on the other.
+    let handle = Handle::new(router);
+    let tls = tls_if(settings.tls.http);
+    let doors = (access.clone(), desks.clone());
+    let ocim = Ocim::new(settings.ocim.clone(), handle.clone(), doors, tls.is_some());
+    let first_data = Duration::from_millis(settings.ocim.first_data_ms);
+    for (name, address) in [("http", listen.http), ("ocim", listen.ocim)] {
+        let Some(address) = address else {
+            continue;
+        };
+        let listener = transport::listen(address).map_err(failed(name, address))?;
+        let bound = listener.local_addr().ok();
+        match name {
+            "http" => addresses.http = bound,
+            _ => addresses.ocim = bound,
+        }
+        let (handle, access, ocim) = (handle.clone(), access.clone(), ocim.clone());
+        match tls.clone() {
+            None => {
+                let listener = Watching::new(listener, first_data);
+                tasks.spawn(api::serve(listener, handle, access, ocim))
+            }
             Some(tls) => {
-                let listener = HttpsListener::new(listener, tls);
-                tasks.spawn(api::serve(listener, handle, access))
+                let listener = Watching::new(HttpsListener::new(listener, tls), first_data);
+                tasks.spawn(api::serve(listener, handle, access, ocim))
             }
         };
     }

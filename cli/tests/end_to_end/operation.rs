@@ -178,7 +178,7 @@ fn a_data_directory_that_cannot_be_is_named() {
         "off",
     ]);
     command
-        .args(["--http", "off", "--data"])
+        .args(["--http", "off", "--agents", "off", "--data"])
         .arg(file.join("data"));
     let failed = Server::run(dir.path(), command).err().unwrap();
     one_line(&failed, file.to_str().unwrap());

@@ -128,6 +128,8 @@ fn alone(dir: &Path, task: Task) -> Result<Value, AdminError> {
             udp: None,
             ws: None,
             http: None,
+            ocim: None,
+            agents: None,
         },
         ..Settings::default()
     };

@@ -2,7 +2,7 @@
 //!
 //! Here: deciding whether the credentials of a LOGIN are right (`jwt`, `webhook`, `accounts`,
 //! `visitors`), slowing those who guess (`guess`), and what is kept about accounts, keys and blocks
-//! (`registry`). Not here: what the answer means to a session (`core::shard`), who holds which
+//! (`registry`), what a session is known by between requests (`passes`). Not here: what the answer means to a session (`core::shard`), who holds which
 //! address (`transport`). Called by the router, off its lock, and by the API.
 
 mod access;
@@ -13,6 +13,7 @@ mod guess;
 mod http;
 mod jwt;
 mod memo;
+mod passes;
 pub mod registry;
 pub mod settings;
 mod visitors;
@@ -27,7 +28,8 @@ use parking_lot::RwLock;
 use tidings_core::ids::Name;
 use tidings_core::wire::code;
 
-pub use access::{Access, Keys};
+pub use access::{Access, Keys, ScramError, ScramUser};
+pub use passes::Passed;
 pub use registry::{Command, Fault, Registry, Role, Scope};
 pub(crate) use registry::{FILE as ACCOUNTS_FILE, restrict};
 pub use tidings_core::secret::Secret;

@@ -84,6 +84,16 @@ impl Visitors {
         self.valid_s.store(seconds(days), Ordering::Relaxed);
     }
 
+    /// What signs everything that is issued here; each kind begins what it signs with its own word.
+    pub(super) fn key(&self) -> &MacKey {
+        &self.key
+    }
+
+    /// For how long what is issued is valid, in seconds.
+    pub(super) fn valid_s(&self) -> i64 {
+        self.valid_s.load(Ordering::Relaxed)
+    }
+
     /// A new visitor.
     pub(super) fn issue(&self, now_s: i64) -> Visitor {
         let name = format!("~{}", crypt::to_base64(&crypt::random::<16>()));

@@ -4,7 +4,7 @@ use tidings_core::limits;
 
 use super::keys::{Key, Kind, number, path, set, text};
 
-pub(super) static KEYS: [Key; 21] = [
+pub(super) static KEYS: [Key; 22] = [
     Key {
         path: "auth.mode",
         kind: Kind::Text,
@@ -218,6 +218,16 @@ pub(super) static KEYS: [Key; 21] = [
         option: None,
         place: place!(restart tls.http),
         set: |s, v| set(&mut s.tls.http, v.parse().ok()),
+    },
+    Key {
+        path: "tls.agents",
+        kind: Kind::Flag,
+        default: "true",
+        allowed: "true or false",
+        doc: "TLS around listen.agents.",
+        option: None,
+        place: place!(restart tls.agents),
+        set: |s, v| set(&mut s.tls.agents, v.parse().ok()),
     },
     Key {
         path: "limits.connections_per_address",

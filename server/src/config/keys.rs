@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use tidings_core::limits;
 use tidings_core::shard::SecondLogin;
 
-use super::door_keys;
 use super::reload::Place;
 use super::{
-    Auth, ConfigError, Delivery, HookSettings, Limits, Listen, Log, LogFormat, Origin,
-    SessionSettings, Settings, Tls,
+    Auth, Compat, ConfigError, Delivery, HookSettings, Limits, Listen, Log, LogFormat, Ocim,
+    Origin, PageOrigin, SessionSettings, Settings, Tls,
 };
+use super::{door_keys, ocim_keys};
 use crate::store::Durability;
 
 /// Which TOML value a key takes.
@@ -48,9 +48,9 @@ pub(super) struct Key {
 const ADDRESS: &str =
     "an address with a port, as \"127.0.0.1:8901\" (port 0: any free one), or \"off\"";
 
-/// Followed by those of `door_keys`, in the order of `config/default.toml`: what has no section
+/// Followed by those of `door_keys` and `ocim_keys`, in the order of `config/default.toml`: what has no section
 /// comes first, because TOML wants that.
-static KEYS: [Key; 18] = [
+static KEYS: [Key; 20] = [
     Key {
         path: "data",
         kind: Kind::Text,
@@ -111,6 +111,27 @@ static KEYS: [Key; 18] = [
         option: Some("--http ADDR|off"),
         place: place!(restart listen.http),
         set: |s, v| set(&mut s.listen.http, address(v)),
+    },
+    Key {
+        path: "listen.ocim",
+        kind: Kind::Text,
+        default: "\"off\"",
+        allowed: ADDRESS,
+        doc: "The same as listen.http once more: OCIM's old pages expect port 6066.",
+        option: None,
+        place: place!(restart listen.ocim),
+        set: |s, v| set(&mut s.listen.ocim, address(v)),
+    },
+    Key {
+        path: "listen.agents",
+        kind: Kind::Text,
+        default: "\"127.0.0.1:6067\"",
+        allowed: ADDRESS,
+        doc: "OCIM's desktop agents: JSON packets with a length prefix, SASL. Without TLS they log in \
+              with SCRAM-SHA-256; PLAIN only from this machine.",
+        option: Some("--agents ADDR|off"),
+        place: place!(restart listen.agents),
+        set: |s, v| set(&mut s.listen.agents, address(v)),
     },
     Key {
         path: "delivery.durability",
@@ -282,7 +303,8 @@ static KEYS: [Key; 18] = [
 
 /// Every setting there is.
 pub(super) fn all() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().chain(&door_keys::KEYS)
+    let door = door_keys::KEYS.iter();
+    KEYS.iter().chain(door).chain(&ocim_keys::KEYS)
 }
 
 /// Stores a value that was understood.
@@ -426,6 +448,8 @@ pub(super) fn defaults() -> Settings {
             udp: None,
             ws: None,
             http: None,
+            agents: None,
+            ocim: None,
         },
         delivery: Delivery {
             durability: Durability::Disk,
@@ -442,6 +466,16 @@ pub(super) fn defaults() -> Settings {
         tls: Tls::default(),
         limits: Limits {
             connections_per_address: 0,
+        },
+        ocim: Ocim {
+            origin: PageOrigin::Same,
+            team: String::new(),
+            poll_hold_ms: 0,
+            life_ms: 0,
+            idle_ms: 0,
+            first_data_ms: 0,
+            sessions_per_address: 0,
+            compat: Compat::default(),
         },
         hooks: HookSettings { timeout_ms: 0 },
         groups: BTreeMap::new(),
@@ -461,7 +495,7 @@ pub(super) fn defaults() -> Settings {
 }
 
 /// What stands above each section of the file.
-const SECTIONS: [(&str, &str); 11] = [
+const SECTIONS: [(&str, &str); 13] = [
     ("listen", "Where clients connect."),
     ("delivery", "How messages are kept and sent."),
     (
@@ -478,6 +512,14 @@ const SECTIONS: [(&str, &str); 11] = [
     (
         "limits",
         "What one address may take. This machine itself is spared.",
+    ),
+    (
+        "ocim",
+        "Customers and agents of OCIM: /ws.io and /poll.io on listen.http, and listen.agents.",
+    ),
+    (
+        "ocim.compat",
+        "What the published demo pages do and a public server should not permit.",
     ),
     ("hooks", "Applications that embed the server."),
     ("log", "What is logged to standard error."),

@@ -12,6 +12,7 @@ mod door_keys;
 mod error;
 mod file;
 mod keys;
+mod ocim_keys;
 #[cfg(test)]
 mod tests;
 
@@ -48,6 +49,8 @@ pub struct Settings {
     pub tls: Tls,
     /// What one address may take.
     pub limits: Limits,
+    /// The customers and agents of OCIM.
+    pub ocim: Ocim,
     /// How long an embedding application's listener may take.
     pub hooks: HookSettings,
     /// Fixed groups, by name without the `#`; made to have exactly these members at start.
@@ -71,6 +74,10 @@ pub struct Listen {
     pub ws: Option<SocketAddr>,
     /// The API, its description, `/healthz`, `/readyz` and `/metrics`.
     pub http: Option<SocketAddr>,
+    /// The same as `http` once more, for OCIM's old pages.
+    pub ocim: Option<SocketAddr>,
+    /// Desktop agents of OCIM.
+    pub agents: Option<SocketAddr>,
 }
 
 /// How messages are kept and sent.
@@ -98,6 +105,7 @@ pub struct SessionSettings {
 }
 
 pub use crate::auth::settings::{Auth, AuthMode, Jwt, JwtAlgorithm, Webhook, WhenDown};
+pub use crate::ocim::settings::{Compat, Ocim, Origin as PageOrigin};
 
 /// TLS by rustls; off without a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +120,8 @@ pub struct Tls {
     pub ws: bool,
     /// Around `listen.http`.
     pub http: bool,
+    /// Around `listen.agents`.
+    pub agents: bool,
 }
 
 impl Default for Tls {
@@ -122,6 +132,7 @@ impl Default for Tls {
             tcp: true,
             ws: true,
             http: true,
+            agents: true,
         }
     }
 }
@@ -261,6 +272,7 @@ impl Settings {
             }
         }
         self.auth.validate()?;
+        self.ocim.validate()?;
         if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
             let problem = "tls.cert_file and tls.key_file belong together: set both".to_owned();
             let key = match self.tls.key_file {

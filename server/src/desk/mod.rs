@@ -1,6 +1,7 @@
 //! The support desk: DESIGN §6. The dispatcher is `core/desk`; what lives here drives it.
 //!
-//! - `directory`: what an operator sets up: tenants, teams, skills, agents, canned replies
+//! - `directory`: what an operator sets up: tenants, teams, skills, agents, canned replies; `demo`:
+//!   what `serve --demo` does
 //! - `driver`, with `emit`, `asking`, `follow`: one task per tenant around one machine
 //! - `inbox`: what waits for it; `row`: how its transitions lie in the store
 //! - `sink`: storage listeners, which follow the log by themselves
@@ -17,6 +18,7 @@
 mod act;
 mod agents;
 mod asking;
+mod demo;
 pub mod directory;
 mod driver;
 mod emit;

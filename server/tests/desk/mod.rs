@@ -28,6 +28,7 @@ pub(crate) fn settings(dir: Option<&Path>) -> Settings {
     settings.listen.udp = None;
     settings.listen.ws = None;
     settings.listen.http = None;
+    settings.listen.agents = None;
     match dir {
         Some(dir) => settings.data = dir.to_owned(),
         None => settings.delivery.durability = Durability::Memory,

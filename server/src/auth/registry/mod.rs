@@ -6,6 +6,7 @@
 
 mod change;
 mod network;
+pub(super) mod scram;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +32,7 @@ use network::Networks;
 pub(crate) const FILE: &str = "accounts.db";
 /// How the API's keys begin, so that one that leaks can be found and is known for what it is.
 const KEY_PREFIX: &str = "tidings_";
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// What an API key permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
