@@ -12,17 +12,17 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub const MESSAGE_ID_BYTES_MAX: usize = 128;
 
 /// Longest frame that we take from or send to a TCP client, in bytes of JSON: what every published
-/// client accepts (`mobileimsdk-protocol.md` §1.1).
+/// client accepts.
 /// Beyond: an incoming frame closes its connection; a message that would leave as a longer one is
 /// refused with code 312.
 pub const FRAME_BYTES_MAX: usize = 6144;
-/// Longest datagram that we take, in bytes (§1.2).
+/// Longest datagram that we take, in bytes.
 /// Beyond: it is dropped.
 pub const DATAGRAM_BYTES_MAX: usize = 2048;
 /// Longest frame pushed to a MobileIMSDK UDP client, in bytes: its receive buffer.
 /// Beyond: the message waits for another transport, and a notice says so.
 pub const DATAGRAM_PUSH_BYTES_MAX: usize = 1024;
-/// Longest WebSocket message that we take, in bytes (§1.3).
+/// Longest WebSocket message that we take, in bytes.
 /// Beyond: the connection is closed with code 1009.
 pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 65536;
 /// Longest WebSocket message for `serve --echo`, which exists for conformance suites, in bytes.
