@@ -253,6 +253,8 @@ pub const OCIM_QUERY_PARAMETERS_MAX: usize = 16;
 pub const OCIM_NAME_BYTES_MAX: usize = 256;
 /// Longest remark of a transfer, in bytes. The transfer is refused.
 pub const OCIM_REMARK_BYTES_MAX: usize = 2048;
+/// Failures of logins on one connection of a desktop agent; it is closed then.
+pub const SASL_FAILURES_MAX: u32 = 5;
 /// Longest message of a SASL exchange, in bytes. The login is refused.
 pub const SASL_MESSAGE_BYTES_MAX: usize = 4096;
 /// Packets that wait for one customer or agent; those that nothing depends on are dropped beyond.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tidings_core::ids::Name;
 use tidings_core::shard;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -18,7 +19,7 @@ use crate::config::{ConfigError, Settings};
 use crate::desk::{self, DeskStartError, Desks};
 use crate::handle::Handle;
 use crate::hooks::{Hooks, Inbox, Listener};
-use crate::ocim::Ocim;
+use crate::ocim::{self, Ocim};
 use crate::router::Router;
 use crate::store::{
     Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore, Store, StoreError,
@@ -49,7 +50,7 @@ pub enum StartError {
     /// An address cannot be bound.
     #[error("cannot listen on {transport} {address}: {reason}; is another server running there?")]
     Bind {
-        /// tcp, udp, ws or http.
+        /// tcp, udp, ws, http or agents.
         transport: &'static str,
         /// Which address.
         address: SocketAddr,
@@ -354,18 +355,22 @@ fn bind(
         addresses.ws = listener.local_addr().ok();
         let (router, echo) = (router.clone(), settings.echo);
         let serve = move |socket| websocket::serve(router.clone(), socket, echo);
-        let greet = transport::greet(gate, tls_if(settings.tls.ws), serve);
+        let greet = transport::greet(gate.clone(), tls_if(settings.tls.ws), serve);
         tasks.spawn(transport::accept(listener, greet));
     }
+    let secure = settings.tls.http && tls.is_some();
+    let ocim = Ocim::new(
+        settings.ocim.clone(),
+        Handle::new(router),
+        (access.clone(), desks.clone()),
+        secure,
+    );
     if let Some(address) = listen.http {
         let listener = transport::listen(address).map_err(failed("http", address))?;
         addresses.http = listener.local_addr().ok();
-        let (handle, access) = (Handle::new(router), access.clone());
+        let (handle, access, ocim) = (Handle::new(router), access.clone(), ocim.clone());
         let first_data = Duration::from_millis(settings.ocim.first_data_ms);
-        let tls = tls_if(settings.tls.http);
-        let doors = (access.clone(), desks.clone());
-        let ocim = Ocim::new(settings.ocim.clone(), handle.clone(), doors, tls.is_some());
-        match tls {
+        match tls_if(settings.tls.http) {
             None => {
                 let listener = Watching::new(listener, first_data);
                 tasks.spawn(api::serve(listener, handle, access, ocim))
@@ -376,7 +381,40 @@ fn bind(
             }
         };
     }
+    if let Some(address) = listen.agents {
+        let listener = transport::listen(address).map_err(failed("agents", address))?;
+        addresses.agents = listener.local_addr().ok();
+        let greet = greet_agents(ocim, gate, tls_if(settings.tls.agents));
+        tasks.spawn(transport::accept(listener, greet));
+    }
     Ok(addresses)
+}
+
+/// What becomes of a desktop agent's connection.
+fn greet_agents(
+    ocim: Arc<Ocim>,
+    gate: Gate,
+    tls: Option<Tls>,
+) -> impl FnMut(TcpStream, SocketAddr) {
+    move |stream, peer| {
+        let Some(place) = gate.enter(peer.ip()) else {
+            return tracing::debug!(address = %peer.ip(), "too many connections from one address");
+        };
+        let (ocim, address) = (ocim.clone(), peer.ip());
+        let safe = tls.is_some() || address.to_canonical().is_loopback();
+        match tls.clone() {
+            None => tokio::spawn(async move {
+                let _place = place;
+                ocim::tcp::serve(ocim, stream, address, safe).await;
+            }),
+            Some(tls) => tokio::spawn(async move {
+                let _place = place;
+                if let Some(stream) = Box::pin(tls.handshake(stream)).await {
+                    ocim::tcp::serve(ocim, stream, address, safe).await;
+                }
+            }),
+        };
+    }
 }
 
 /// Removes old messages, a little at a time.

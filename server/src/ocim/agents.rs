@@ -48,12 +48,14 @@ impl Agent {
         })
     }
 
-    async fn bind(&self) -> Result<(), String> {
+    async fn bind(&self, packet: &Packet) -> Result<(), String> {
         if self.bound.lock().is_some() {
             return Err("this connection is bound already".to_owned());
         }
         let desks = &self.ocim.desks;
-        let link = desks.bind(&self.agent, self.status).await;
+        // A desktop says it here; a WebSocket has said it at its login.
+        let status = AgentStatus::from_ocim(packet.content()).unwrap_or(self.status);
+        let link = desks.bind(&self.agent, status).await;
         let link = link.map_err(|error| error.to_string())?;
         // Not more than the line holds: each packet is confirmed once.
         let (sender, confirmed) = mpsc::unbounded_channel();
@@ -75,7 +77,7 @@ impl Agent {
     /// Does what a packet asks for.
     async fn does(&self, packet: &Packet) -> Result<(), String> {
         match packet.kind {
-            PacketType::Bind => self.bind().await,
+            PacketType::Bind => self.bind(packet).await,
             PacketType::Message if packet.body_kind() == Some(BodyType::TimeoutClose) => {
                 self.act(Act::Close(chat(packet)?)).await
             }
