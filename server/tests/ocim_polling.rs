@@ -9,6 +9,7 @@ mod ocim;
 
 use ocim::{Poller, Ws, http, kind, poll_io, request, start};
 use serde_json::{Value, json};
+use tidings_server::store::Page;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -173,9 +174,8 @@ async fn message_ping_and_close_are_answered_as_listed() {
     packet["unknown"] = json!([{}]);
     let target = format!("{}&token={}", poll_io(&packet), poller.token);
     request(address, "GET", &target, &[], "").await.is_ok();
-    let history = running
-        .handle()
-        .history("alice", "@support", Default::default());
+    let handle = running.handle();
+    let history = handle.history("alice", "@support", Page::After(0, 10));
     let texts: Vec<String> = history
         .await
         .unwrap()
@@ -223,7 +223,7 @@ async fn nobody_reads_sends_or_closes_as_somebody_else() {
     assert!(
         running
             .handle()
-            .history("alice", "@support", Default::default())
+            .history("alice", "@support", Page::After(0, 10))
             .await
             .unwrap()
             .is_empty()
