@@ -353,3 +353,7 @@ async fn read_more<I: AsyncRead + Unpin>(io: &mut I, buffer: &mut Vec<u8>) -> io
     buffer.reserve(READ_BYTES);
     io.read_buf(buffer).await
 }
+
+#[cfg(test)]
+#[path = "tcp_tests.rs"]
+mod tests;
