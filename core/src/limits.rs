@@ -380,6 +380,9 @@ pub const OCIM_NAME_BYTES_MAX: usize = 256;
 /// Longest remark of a transfer, in bytes.
 /// Beyond: the transfer is refused.
 pub const OCIM_REMARK_BYTES_MAX: usize = 2048;
+/// Failures of logins on one connection of a desktop agent.
+/// Beyond: it is closed.
+pub const SASL_FAILURES_MAX: u32 = 5;
 /// Longest message of a SASL exchange, in bytes.
 /// Beyond: the login is refused.
 pub const SASL_MESSAGE_BYTES_MAX: usize = 4096;
