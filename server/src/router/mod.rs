@@ -66,11 +66,13 @@ struct Guarded {
     links: Vec<Option<LinkEntry>>,
     addresses: HashMap<SocketAddr, LinkId>,
     encoder: Encoder,
+    /// Empty between two inputs, like the next two; kept for their memory.
     actions: Vec<Action>,
+    follow: Vec<Action>,
+    records: Vec<Record>,
     /// Who waits for the fate of a message that no session sent, by ticket.
     submissions: HashMap<u64, oneshot::Sender<Submission>>,
     next_ticket: u64,
-    metrics: Arc<Metrics>,
 }
 
 /// What is left to do when the lock is released.
@@ -86,6 +88,8 @@ struct Todo {
     local: Vec<LocalRef>,
     submitted: Vec<(oneshot::Sender<Submission>, Submission)>,
     wake_committer: bool,
+    deliveries: u64,
+    resends: u64,
 }
 
 /// The router of one server.
@@ -138,9 +142,10 @@ impl Router {
                 addresses: HashMap::new(),
                 encoder: Encoder::new(server_timestamp),
                 actions: Vec::new(),
+                follow: Vec::new(),
+                records: Vec::new(),
                 submissions: HashMap::new(),
                 next_ticket: 0,
-                metrics: metrics.clone(),
             }),
             immediate: store.is_immediate(),
             store,
@@ -184,19 +189,12 @@ impl Router {
         let mut guarded = self.guarded.lock();
         let mut todo = Todo::default();
         let mut actions = std::mem::take(&mut guarded.actions);
-        for arrival in arrivals {
-            let input = match &arrival {
-                Arrival::Unreadable(reason) => Input::Unreadable { link, reason },
-                Arrival::Heard => Input::Heard { link },
-                Arrival::Frame(..) => {
-                    let Arrival::Frame(frame, bytes) = arrival else {
-                        continue;
-                    };
-                    Input::Frame { link, frame, bytes }
-                }
-            };
-            guarded.shard.on(now, input, &mut actions);
-        }
+        let inputs = arrivals.into_iter().map(|arrival| match arrival {
+            Arrival::Frame(frame, bytes) => Input::Frame { link, frame, bytes },
+            Arrival::Unreadable(reason) => Input::Unreadable { link, reason },
+            Arrival::Heard => Input::Heard { link },
+        });
+        guarded.shard.on_all(now, inputs, &mut actions);
         self.perform(now, &mut guarded, actions, &mut todo);
         drop(guarded);
         self.finish(todo);
@@ -373,9 +371,13 @@ impl Guarded {
     }
 
     fn end(&self, link: LinkId) -> Option<&LinkEnd> {
-        let entry = self.links.get(slot(link))?.as_ref()?;
-        (entry.link == link).then_some(&entry.end)
+        end_of(&self.links, link)
     }
+}
+
+fn end_of(links: &[Option<LinkEntry>], link: LinkId) -> Option<&LinkEnd> {
+    let entry = links.get(slot(link))?.as_ref()?;
+    (entry.link == link).then_some(&entry.end)
 }
 
 fn slot(link: LinkId) -> usize {

@@ -7,7 +7,7 @@ use tidings_core::ids::LinkId;
 use tidings_core::shard::{Action, CloseReason, Event, Input};
 use tidings_core::time::Now;
 
-use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, load};
+use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, end_of, load};
 use crate::auth::{Credentials, Decision};
 use crate::link::{Custody, LinkEnd, StreamLink};
 
@@ -33,9 +33,9 @@ impl Router {
         mut actions: Vec<Action>,
         todo: &mut Todo,
     ) -> Vec<Action> {
-        let mut records = Vec::new();
+        let mut records = std::mem::take(&mut guarded.records);
+        let mut follow = std::mem::take(&mut guarded.follow);
         loop {
-            let mut follow = Vec::new();
             for action in actions.drain(..) {
                 match action {
                     Action::Commit(record) if self.immediate => records.push(record),
@@ -93,9 +93,11 @@ impl Router {
                 self.commit_at_once(now, guarded, &mut records, &mut follow);
             }
             if follow.is_empty() {
+                guarded.records = records;
+                guarded.follow = follow;
                 return actions;
             }
-            actions = follow;
+            std::mem::swap(&mut actions, &mut follow);
         }
     }
 
@@ -140,9 +142,8 @@ impl Router {
         match self.store.commit(records, &mut verdicts) {
             Ok(()) => {
                 self.metrics.decided(records, &verdicts);
-                for verdict in verdicts {
-                    guarded.shard.on(now, Input::Verdict(verdict), follow);
-                }
+                let verdicts = verdicts.into_iter().map(Input::Verdict);
+                guarded.shard.on_all(now, verdicts, follow);
             }
             Err(error) => {
                 self.metrics.decided(records, &[]);
@@ -169,9 +170,8 @@ impl Router {
         let mut guarded = self.guarded.lock();
         let mut todo = Todo::default();
         let mut actions = std::mem::take(&mut guarded.actions);
-        for verdict in verdicts {
-            guarded.shard.on(now, Input::Verdict(verdict), &mut actions);
-        }
+        let verdicts = verdicts.into_iter().map(Input::Verdict);
+        guarded.shard.on_all(now, verdicts, &mut actions);
         self.perform(now, &mut guarded, actions, &mut todo);
         drop(guarded);
         self.finish(todo);
@@ -182,6 +182,7 @@ impl Router {
         if todo.wake_committer {
             self.committer.wake();
         }
+        self.metrics.delivered(todo.deliveries, todo.resends);
         if !todo.remember.is_empty() {
             self.store.acknowledge(&mut todo.remember);
         }
@@ -233,17 +234,16 @@ impl Router {
 impl Guarded {
     /// Everything that ends in an outbox.
     fn emit(&mut self, now: Now, action: Action, todo: &mut Todo) {
+        let (links, encoder) = (&self.links, &mut self.encoder);
         match action {
-            Action::Send { link, frame } => {
-                let Some(end) = self.end(link).cloned() else {
-                    return;
-                };
-                if let LinkEnd::Local(local) = end {
+            Action::Send { link, frame } => match end_of(links, link) {
+                Some(LinkEnd::Local(local)) => {
                     local.control(&frame);
-                    return todo.local.push(local);
+                    todo.local.push(local.clone());
                 }
-                put(&end, self.encoder.control(&frame, now.wall_ms), todo);
-            }
+                Some(end) => put(end, encoder.control(&frame, now.wall_ms), todo),
+                None => {}
+            },
             Action::Acknowledge {
                 link,
                 id,
@@ -252,42 +252,40 @@ impl Guarded {
                 seq,
                 time_ms,
                 extended,
-            } => {
-                let Some(end) = self.end(link).cloned() else {
-                    return;
-                };
-                if let LinkEnd::Local(local) = end {
+            } => match end_of(links, link) {
+                Some(LinkEnd::Local(local)) => {
                     local.taken(&id, Custody { seq, time_ms });
-                    return todo.local.push(local);
+                    todo.local.push(local.clone());
                 }
-                let at = (seq, time_ms);
-                put(
-                    &end,
-                    self.encoder.acknowledgement(&id, &from, &to, at, extended),
-                    todo,
-                );
-            }
+                Some(end) => {
+                    let at = (seq, time_ms);
+                    let frame = encoder.acknowledgement(&id, &from, &to, at, extended);
+                    put(end, frame, todo);
+                }
+                None => {}
+            },
             Action::Deliver {
                 link,
                 message,
                 extended,
                 again,
             } => {
-                let Some(end) = self.end(link).cloned() else {
+                let Some(end) = end_of(links, link) else {
                     return;
                 };
-                if let LinkEnd::Stream(stream) = &end {
+                if let LinkEnd::Stream(stream) = end {
                     let droppable = message.seq == 0;
                     if (droppable && stream.is_full()) || (again && stream.has_unsent()) {
                         return;
                     }
                 }
-                self.metrics.delivered(again);
+                todo.deliveries += 1;
+                todo.resends += u64::from(again);
                 if let LinkEnd::Local(local) = end {
                     local.message(&message, again);
-                    return todo.local.push(local);
+                    return todo.local.push(local.clone());
                 }
-                put(&end, self.encoder.message(&message, extended), todo);
+                put(end, encoder.message(&message, extended), todo);
             }
             Action::Close { link, reason } => self.close(link, reason, todo),
             Action::Pause { link } => self.pause(link, true, todo),
