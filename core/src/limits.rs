@@ -209,6 +209,35 @@ pub const DESK_FORMER_MAX: usize = 1_000_000;
 /// Longest remark with a transfer, and longest text of a rating, in bytes. Refused.
 pub const DESK_NOTE_BYTES_MAX: usize = 1024;
 
+/// Longest title of a team, skill or agent, in bytes. The setting is refused.
+pub const DESK_TITLE_BYTES_MAX: usize = 256;
+/// Longest greeting, canned reply or other text that an operator sets, in bytes. Refused.
+pub const DESK_TEXT_BYTES_MAX: usize = 4096;
+/// Customers that one agent may serve at once. The setting is refused.
+pub const DESK_CAPACITY_MAX: u32 = 1000;
+/// Longest time that an operator may set for a desk, in milliseconds: a year. Refused.
+pub const DESK_TIME_MS_MAX: u64 = 366 * 24 * 3_600_000;
+/// Opening times of a team, days counted singly. The setting is refused.
+pub const DESK_HOURS_MAX: usize = 64;
+/// Farthest local time from UTC, in minutes. The setting is refused.
+pub const DESK_UTC_OFFSET_MIN_MAX: i32 = 18 * 60;
+/// A desk that does not answer a question in so long is said not to.
+pub const DESK_LOOK_MS_MAX: u64 = 5_000;
+/// Longest text that conversations are searched for, in bytes. The call is refused.
+pub const DESK_SEARCH_BYTES_MAX: usize = 256;
+/// Conversations that one search looks through; its answer says where the next goes on.
+pub const DESK_SEARCH_EPISODES_MAX: usize = 5_000;
+/// Messages of one conversation that are shown with it; the last ones.
+pub const DESK_RECORD_MESSAGES_MAX: usize = 1000;
+/// Rows of one report; a longer list says where the next page begins.
+pub const DESK_REPORT_ROWS_MAX: usize = 10_000;
+/// Longest time that one report may span, in milliseconds. The call is refused.
+pub const DESK_REPORT_MS_MAX: i64 = 366 * 24 * 3_600_000;
+/// Messages on one page of a customer's export.
+pub const DESK_EXPORT_MESSAGES_MAX: usize = 5_000;
+/// Conversations with teams that a customer's export and erasure go through.
+pub const DESK_CUSTOMER_TEAMS_MAX: usize = 10_000;
+
 /// Longest body of an HTTP request, in bytes; 413 beyond.
 pub const API_BODY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a body above the limit that are read all the same, so that the answer arrives; the

@@ -190,7 +190,7 @@ impl Builder {
                 return Err(error.into());
             }
         };
-        let bound = bind(&settings, tls.as_ref(), &router, &access, &mut tasks);
+        let bound = bind(&settings, tls.as_ref(), &router, (&access, &desks.0), &mut tasks);
         let addresses = match bound {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -317,7 +317,7 @@ fn bind(
     settings: &Settings,
     tls: Option<&Tls>,
     router: &Arc<Router>,
-    access: &Access,
+    (access, desks): (&Access, &Desks),
     tasks: &mut JoinSet<()>,
 ) -> Result<Addresses, StartError> {
     let failed = |transport, address| {
@@ -355,12 +355,12 @@ fn bind(
     if let Some(address) = listen.http {
         let listener = transport::listen(address).map_err(failed("http", address))?;
         addresses.http = listener.local_addr().ok();
-        let (handle, access) = (Handle::new(router), access.clone());
+        let (handle, access, desks) = (Handle::new(router), access.clone(), desks.clone());
         match tls_if(settings.tls.http) {
-            None => tasks.spawn(api::serve(listener, handle, access)),
+            None => tasks.spawn(api::serve(listener, handle, desks, access)),
             Some(tls) => {
                 let listener = HttpsListener::new(listener, tls);
-                tasks.spawn(api::serve(listener, handle, access))
+                tasks.spawn(api::serve(listener, handle, desks, access))
             }
         };
     }

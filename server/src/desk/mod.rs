@@ -5,6 +5,8 @@
 //! - `inbox`: what waits for it; `row`: how its transitions lie in the store
 //! - `sink`: storage listeners, which follow the log by themselves
 //! - `notice`: what customers are told; `act`: what agents ask and are told; `agents`: their sessions
+//! - `show`: what is open now, for whoever looks; `records`: what was, from the tables of `sink`
+//! - `remove`: teams and tenants that go
 //!
 //! A customer is any user who writes to `@team`: his session is like every other, and what he is
 //! told reaches him through the conversation's log. An agent's session is bound here. What agents
@@ -22,9 +24,15 @@ mod emit;
 mod follow;
 mod inbox;
 pub mod notice;
+pub(crate) mod records;
+mod remove;
 mod row;
 mod settings;
+pub mod show;
 pub mod sink;
+
+pub use remove::RemoveError;
+pub(crate) use settings::skills;
 
 pub use act::{
     Act, AgentEvent, Author, Chat, ChatInfo, CustomerAct, DeskError, Profile, TransferTo,
@@ -35,6 +43,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tidings_core::desk::{AgentId, AgentStatus, EpisodeId, Event};
@@ -133,6 +142,11 @@ impl AgentRef {
         &self.account
     }
 
+    /// His number within the tenant.
+    pub(crate) fn number(&self) -> u32 {
+        self.number.0
+    }
+
     /// His tenant.
     #[must_use]
     pub fn tenant(&self) -> &Name {
@@ -164,6 +178,8 @@ struct Inner {
     teams: RwLock<HashMap<Name, Arc<Tenant>>>,
     hooks: Option<Arc<Hooks>>,
     sessions: AtomicU64,
+    /// One change at a time: two at once would start a new desk twice.
+    changing: tokio::sync::Mutex<()>,
     drivers: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
@@ -207,6 +223,7 @@ impl Desks {
             teams: RwLock::default(),
             hooks,
             sessions: AtomicU64::new(0),
+            changing: tokio::sync::Mutex::default(),
             drivers: Mutex::default(),
         }));
         router.listen_for(desks.clone());
@@ -220,6 +237,7 @@ impl Desks {
             return Ok(());
         };
         let roster = self.0.directory.roster();
+        self.drop_removed(&roster, &router);
         for (name, of_tenant) in &roster.tenants {
             let known = self.0.tenants.read().get(name).cloned();
             let tenant = match &known {
@@ -329,6 +347,7 @@ impl Desks {
         &self,
         change: impl FnOnce(&Directory) -> Result<(), DirectoryError> + Send + 'static,
     ) -> Result<(), DeskStartError> {
+        let _one = self.0.changing.lock().await;
         let directory = self.0.directory.clone();
         match tokio::task::spawn_blocking(move || change(&directory)).await {
             Ok(changed) => changed?,
@@ -506,7 +525,11 @@ impl Desks {
         if !known.inbox.push(Item::Look(Box::new(look))) {
             return Err(DeskError::Stopped);
         }
-        answered.await.map_err(|_| DeskError::Stopped)
+        let patience = Duration::from_millis(limits::DESK_LOOK_MS_MAX);
+        match tokio::time::timeout(patience, answered).await {
+            Ok(answer) => answer.map_err(|_| DeskError::Stopped),
+            Err(_) => Err(DeskError::Busy),
+        }
     }
 }
 
