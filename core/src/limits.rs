@@ -167,8 +167,16 @@ pub const API_KEY_BYTES_MAX: usize = 256;
 pub const BLOCKS_MAX: usize = 100_000;
 /// Conversations over `admin.sock` at one time.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
-/// Longest line on `admin.sock`, in bytes.
-pub const ADMIN_LINE_BYTES_MAX: usize = 64 << 10;
+/// Longest line on `admin.sock`, in bytes: a group with all its members. It is refused and the
+/// conversation ends.
+pub const ADMIN_LINE_BYTES_MAX: usize = 2 << 20;
+/// Users or groups on one page of a list over `admin.sock`; the next page goes on.
+pub const ADMIN_PAGE_MAX: usize = 1000;
+/// Shortest retention, in days: so long the ids of messages are known again. A shorter one is
+/// refused.
+pub const RETENTION_DAYS_MIN: u32 = 7;
+/// Faults that a check of the store puts into words; the others are counted.
+pub const FAULTS_TOLD_MAX: usize = 100;
 
 /// Skills of a tenant's desk. The setting is refused.
 pub const SKILLS_MAX: usize = 128;
@@ -236,6 +244,10 @@ pub const API_KEYS_SEEN_MAX: usize = 10_000;
 /// Messages that are looked through, from the newest, for one whose sender and receiver are not
 /// said.
 pub const SEARCH_MESSAGES_MAX: usize = 200_000;
+/// Newest messages of which it is remembered when they were sent to whom.
+pub const TRAIL_MESSAGES_MAX: usize = 16_384;
+/// Sessions that are remembered for each of them; of those beyond, nothing is.
+pub const TRAIL_SESSIONS_MAX: usize = 8;
 /// Messages with the same id, of several senders or receivers, that a search returns.
 pub const SEARCH_FOUND_MAX: usize = 16;
 /// Longest reason for a kick, in bytes. The call is refused.

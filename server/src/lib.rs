@@ -70,6 +70,8 @@ pub mod hooks;
 mod link;
 pub mod metrics;
 mod ocim;
+mod reload;
+mod retention;
 mod router;
 mod server;
 pub mod store;
@@ -87,7 +89,7 @@ pub use handle::{
 };
 pub use hooks::Listener;
 pub use link::LocalEvent;
-pub use router::OnlineSession;
+pub use router::{Deliveries, Delivery, OnlineSession};
 pub use server::{Addresses, Builder, Running, Server, StartError};
 /// The pure half, whose words (names, messages, codes, limits) this library uses.
 pub use tidings_core as core;

@@ -267,3 +267,52 @@ async fn a_restart_keeps_queue_assignments_and_what_was_read() {
     assert_eq!(agent.given().await.0, "c3");
     running.stop().await;
 }
+
+/// Everything that an ordinary session of an agent is told: from where, and what.
+async fn told(link: &mut tidings_server::LocalLink) -> (String, String) {
+    let message = tokio::time::timeout(desk::PATIENCE, link.message())
+        .await
+        .expect("nothing was told")
+        .expect("the session ended");
+    link.acknowledge(&message);
+    (message.from.to_string(), message.body.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_works_from_any_client() {
+    let running = start(None).await;
+    let mut agent = running.handle().connect("agent1").await.unwrap();
+    let mut alice = customer(&running, "alice").await;
+    alice.says("m1", "hello").await;
+    agent.send("@support", "/online").await.unwrap();
+    let (from, text) = told(&mut agent).await;
+    assert_eq!(from, "@support");
+    assert!(text.starts_with("You are online."), "{text}");
+    let expected = |text: &str| ("@support/alice".to_owned(), text.to_owned());
+    assert_eq!(told(&mut agent).await, expected("You serve alice now."));
+    assert_eq!(told(&mut agent).await, expected("hello"));
+    agent
+        .send("@support/alice", "at your service")
+        .await
+        .unwrap();
+    assert_eq!(alice.connected().await, "agent1");
+    assert_eq!(alice.text().await, "at your service");
+    // Away from his client for a moment: nothing is lost, and he is back without a word.
+    drop(agent);
+    alice.says("m2", "still there?").await;
+    let mut agent = running.handle().connect("agent1").await.unwrap();
+    agent.send("@support/alice", "/close").await.unwrap();
+    // Whether the desk noticed that he was gone, and introduces itself again, is a matter of luck.
+    let mut texts = Vec::new();
+    while texts.last() != Some(&expected("The conversation is closed.")) {
+        texts.push(told(&mut agent).await);
+    }
+    let again = texts
+        .iter()
+        .filter(|text| **text == expected("still there?"));
+    assert_eq!(again.count(), 1, "{texts:?}");
+    // Nobody else writes to customers' addresses.
+    let refused = alice.0.send("@support/alice", "me?").await;
+    assert!(refused.is_err());
+    running.stop().await;
+}

@@ -18,10 +18,14 @@
 
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
+mod admin;
+mod backup;
+mod follow;
 mod framing;
 mod hostile;
 mod operation;
 mod pairs;
+mod reload;
 mod sessions;
 mod sigkill;
 mod slow;

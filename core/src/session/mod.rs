@@ -29,6 +29,17 @@ pub enum Transport {
     Local,
 }
 
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+            Transport::WebSocket => "ws",
+            Transport::Local => "local",
+        })
+    }
+}
+
 /// Who a session speaks for, once the store has granted its login.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {

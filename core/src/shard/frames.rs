@@ -222,7 +222,7 @@ impl Shard {
             let text = format!("the message id (`fp`) {error}");
             return self.refuse(link, code::REFUSED_NO_ID, text, actions);
         }
-        let to = match self.address(frame) {
+        let to = match self.address(&from, frame) {
             Ok(to) => to,
             Err(text) => {
                 let text = format!("message {id}: {text}");
@@ -271,11 +271,22 @@ impl Shard {
         }
     }
 
+    /// Whether there is such a team or, for an agent, such an address of a customer.
+    pub(super) fn serves_team(&self, from: &str, to: &str) -> bool {
+        match to.split_once('/') {
+            None => self.teams.contains(to),
+            Some((team, _)) => {
+                let agents = [from.starts_with('@'), self.desk_agents.contains(from)];
+                self.teams.contains(team) && agents.contains(&true)
+            }
+        }
+    }
+
     /// The address of a message, if it is one that this server serves.
-    fn address<'f>(&self, frame: &'f Frame<'_>) -> Result<&'f str, String> {
+    fn address<'f>(&self, from: &str, frame: &'f Frame<'_>) -> Result<&'f str, String> {
         let to = frame.to.as_deref().ok_or("it has no address (`to`)")?;
         match Address::parse(to) {
-            Ok(Address::Team(team)) if !self.teams.contains(team) => {
+            Ok(Address::Team(team)) if !self.serves_team(from, team) => {
                 Err(format!("there is no support team `{to}`"))
             }
             Ok(_) => Ok(to),
@@ -310,7 +321,9 @@ impl Shard {
         let Some(from) = self.user_of(link).cloned() else {
             return;
         };
-        let Ok(to) = self.address(frame) else { return };
+        let Ok(to) = self.address(&from, frame) else {
+            return;
+        };
         let id = frame.fp.as_deref().unwrap_or("");
         let body = frame.data.as_deref().unwrap_or("");
         if id.len() > limits::MESSAGE_ID_BYTES_MAX

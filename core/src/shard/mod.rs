@@ -182,6 +182,14 @@ pub enum Input<'a> {
         /// Whether there is one.
         known: bool,
     },
+    /// An account became an agent's, or ceases to be one: whether he may write to his customers'
+    /// addresses, `@team/customer`.
+    Agent {
+        /// Whose.
+        user: &'a str,
+        /// Whether he is an agent.
+        known: bool,
+    },
     /// A message to keep, from no session; answered with [`Action::Submitted`].
     Submit {
         /// The caller's number for it.
@@ -255,6 +263,13 @@ pub enum Action {
     Commit(Record),
     /// Remember a cursor, at leisure.
     Remember(Cursor),
+    /// A session has acknowledged a message; for whoever follows it. What counts is the cursor.
+    Acknowledged {
+        /// By whom.
+        link: LinkId,
+        /// What.
+        message: MessageRef,
+    },
     /// Read what lies behind; answer with [`Input::Backlog`].
     ReadBacklog {
         /// For which link.
@@ -442,6 +457,8 @@ pub struct Shard {
     groups: HashMap<Name, Vec<LinkId>>,
     /// The support teams, with their `@`.
     teams: HashSet<Name>,
+    /// The accounts of their agents.
+    desk_agents: HashSet<Name>,
     undecided: VecDeque<Undecided>,
     /// Verdicts and failures so far.
     decided: u64,
@@ -471,6 +488,7 @@ impl Shard {
             users: HashMap::new(),
             groups: HashMap::new(),
             teams: HashSet::new(),
+            desk_agents: HashSet::new(),
             undecided: VecDeque::new(),
             decided: 0,
             recent: Recent::default(),
@@ -566,6 +584,12 @@ impl Shard {
                 class,
                 caps,
             } => self.enter_vouched(now, link, user, (device, class, caps), actions),
+            Input::Agent { user, known: true } => {
+                self.desk_agents.insert(Name::from(user));
+            }
+            Input::Agent { user, known: false } => {
+                self.desk_agents.remove(user);
+            }
             Input::Team { team, known: true } => {
                 self.teams.insert(Name::from(team));
             }

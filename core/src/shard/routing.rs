@@ -346,6 +346,8 @@ impl Shard {
             actions.push(Action::Tell(Event::Received { message, user }));
         }
         self.remember(link, &acked.message, actions);
+        let message = acked.message;
+        actions.push(Action::Acknowledged { link, message });
         self.pump(now, link, actions);
     }
 

@@ -23,6 +23,7 @@ mod stats;
 mod users;
 
 pub use openapi::document;
+pub(crate) use users::session as shown_session;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

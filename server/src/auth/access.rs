@@ -5,7 +5,9 @@ use tidings_core::wire::code;
 use tidings_core::wire::ocim::sasl::ScramKeys;
 
 use super::registry::scram;
-use super::{Command, Credentials, Decision, Door, Fault, Passed, Role, Scope, Secret, Visitor};
+use super::{
+    Command, Credentials, Decision, Door, Fault, Passed, Registry, Role, Scope, Secret, Visitor,
+};
 
 /// The API's keys. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -48,6 +50,12 @@ impl Access {
     #[must_use]
     pub fn keys(&self) -> Keys {
         Keys(self.0.clone())
+    }
+
+    /// Where they are kept.
+    #[cfg(unix)]
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.inner.registry
     }
 
     /// What the account is, if the password is its own; the code of a refusal otherwise, after a
@@ -161,6 +169,19 @@ impl Access {
     pub fn renew_visitor(&self, user: &str, token: &Secret) -> Result<Visitor, i32> {
         let inner = &self.0.inner;
         inner.visitors.renew(user, token.expose(), inner.now_s())
+    }
+
+    /// An agent of the demo, if there is no such account: with a password that everybody knows.
+    /// Blocks.
+    pub(crate) fn demo_account(
+        &self,
+        user: &str,
+        password: &str,
+        now_ms: i64,
+    ) -> Result<(), Fault> {
+        let registry = &self.0.inner.registry;
+        let insert = registry.account_insert(user, Role::Agent, password, now_ms);
+        insert.map(drop)
     }
 
     /// Changes or lists accounts, keys and blocks; blocks. Whoever is blocked and online stays so:

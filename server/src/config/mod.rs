@@ -3,9 +3,11 @@
 //!
 //! What lives here: the table of keys (`keys`), from which the file's reader, the environment's
 //! names and `config/default.toml` are made; the TOML reader (`file`); errors that name the key, the
-//! value, what is allowed and where it was said (`error`). What does not: deciding anything with a
-//! setting. Called by `tidings serve` and by applications that embed the server.
+//! value, what is allowed and where it was said (`error`); what differs between two settings, and what
+//! of it a running server takes over (`reload`). What does not: deciding anything with a setting. Called by `tidings serve` and by applications that embed the server.
 
+#[macro_use]
+mod reload;
 mod door_keys;
 mod error;
 mod file;
@@ -27,6 +29,7 @@ use crate::store::Durability;
 
 pub use error::{ConfigError, Origin};
 pub use keys::check;
+pub use reload::Change;
 
 /// Everything that an operator can set. Made by [`Settings::load`], or from the default by an
 /// application, which then calls [`Settings::validate`].
@@ -69,8 +72,10 @@ pub struct Listen {
     pub udp: Option<SocketAddr>,
     /// WebSocket, at `/websocket`.
     pub ws: Option<SocketAddr>,
-    /// `/healthz` and `/readyz`.
+    /// The API, its description, `/healthz`, `/readyz` and `/metrics`.
     pub http: Option<SocketAddr>,
+    /// The same as `http` once more, for OCIM's old pages.
+    pub ocim: Option<SocketAddr>,
     /// Desktop agents of OCIM.
     pub agents: Option<SocketAddr>,
 }
@@ -153,6 +158,8 @@ pub struct Log {
     pub level: String,
     /// For people or for programs.
     pub format: LogFormat,
+    /// Each message at every stage, with the target `tidings::message`.
+    pub messages: bool,
 }
 
 /// Form of a log line.

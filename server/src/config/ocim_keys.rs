@@ -13,6 +13,7 @@ pub(super) static KEYS: [Key; 10] = [
         allowed: "an origin as \"https://shop.example\", \"any\", or \"\"",
         doc: "Pages from there may use /ws.io and /poll.io, beside pages from the same host.",
         option: None,
+        place: place!(restart ocim.origin),
         set: |s, v| set(&mut s.ocim.origin, Origin::parse(v)),
     },
     Key {
@@ -22,6 +23,7 @@ pub(super) static KEYS: [Key; 10] = [
         allowed: "the name of a team, without its @, or \"\"",
         doc: "The team that customers write to; without one it is the default team of the only tenant.",
         option: None,
+        place: place!(restart ocim.team),
         set: |s, v| {
             let name = (v.is_empty() || ids::check_user(v).is_ok()).then(|| v.to_owned());
             set(&mut s.ocim.team, name)
@@ -34,6 +36,7 @@ pub(super) static KEYS: [Key; 10] = [
         allowed: "milliseconds, 100 to 600000",
         doc: "How long a poll waits for something to say before it is answered with {\"ret\":\"ok\"}.",
         option: None,
+        place: place!(restart ocim.poll_hold_ms),
         set: |s, v| set(&mut s.ocim.poll_hold_ms, number(v, 100, 600_000)),
     },
     Key {
@@ -44,6 +47,7 @@ pub(super) static KEYS: [Key; 10] = [
         doc: "A customer who has not polled for so long, or whose WebSocket was lost so long ago, has \
               gone: he leaves the queue and his agent.",
         option: None,
+        place: place!(restart ocim.life_ms),
         set: |s, v| set(&mut s.ocim.life_ms, number(v, 200, 3_600_000)),
     },
     Key {
@@ -54,6 +58,7 @@ pub(super) static KEYS: [Key; 10] = [
         doc: "A WebSocket, or a desktop agent's connection, from which nothing is heard for so long is \
               closed. WebSockets are pinged at half of it.",
         option: None,
+        place: place!(restart ocim.idle_ms),
         set: |s, v| set(&mut s.ocim.idle_ms, number(v, 200, 3_600_000)),
     },
     Key {
@@ -64,6 +69,7 @@ pub(super) static KEYS: [Key; 10] = [
         doc: "A connection to listen.http, or a desktop agent's, on which nothing arrives for so long \
               is closed.",
         option: None,
+        place: place!(restart ocim.first_data_ms),
         set: |s, v| set(&mut s.ocim.first_data_ms, number(v, 100, 600_000)),
     },
     Key {
@@ -74,6 +80,7 @@ pub(super) static KEYS: [Key; 10] = [
         doc: "How many customers and agents of OCIM one address may have at a time; further ones are \
               refused.",
         option: None,
+        place: place!(restart ocim.sessions_per_address),
         set: |s, v| set(&mut s.ocim.sessions_per_address, number(v, 0, 1_000_000)),
     },
     Key {
@@ -84,6 +91,7 @@ pub(super) static KEYS: [Key; 10] = [
         doc: "Takes passwords and tokens from URLs, as the demo pages send them. URLs end up in the \
               logs of proxies and in histories.",
         option: None,
+        place: place!(restart ocim.compat.credentials_in_url),
         set: |s, v| set(&mut s.ocim.compat.credentials_in_url, v.parse().ok()),
     },
     Key {
@@ -94,6 +102,7 @@ pub(super) static KEYS: [Key; 10] = [
         doc: "Takes messages and CLOSE by GET, as the demo pages send them. Caches and prefetching may \
               repeat a GET.",
         option: None,
+        place: place!(restart ocim.compat.send_by_get),
         set: |s, v| set(&mut s.ocim.compat.send_by_get, v.parse().ok()),
     },
     Key {
@@ -103,6 +112,7 @@ pub(super) static KEYS: [Key; 10] = [
         allowed: "true or false",
         doc: "Lets pages from everywhere use it, with the customer's cookie.",
         option: None,
+        place: place!(restart ocim.compat.any_origin),
         set: |s, v| set(&mut s.ocim.compat.any_origin, v.parse().ok()),
     },
 ];

@@ -54,7 +54,7 @@ impl Driver {
     }
 
     /// Which open episode is meant: a customer's own with this agent before others.
-    fn episode(&self, agent: AgentId, chat: &Chat) -> Option<EpisodeId> {
+    pub(super) fn episode(&self, agent: AgentId, chat: &Chat) -> Option<EpisodeId> {
         let user = match chat {
             Chat::Episode(episode) => return Some(*episode),
             Chat::Customer(user) => user,
@@ -68,7 +68,7 @@ impl Driver {
     /// What an agent writes is a message from the team, in his name by its id. It reaches the
     /// customer by its verdict, and the machine as every message does.
     fn say(
-        &mut self,
+        &self,
         agent: AgentId,
         chat: &Chat,
         (id, typeu, text): (&str, i32, String),
@@ -96,7 +96,12 @@ impl Driver {
         batch.drafts.push(draft);
     }
 
-    fn may_say(&self, agent: AgentId, chat: &Chat, internal: bool) -> Result<EpisodeId, Refusal> {
+    pub(super) fn may_say(
+        &self,
+        agent: AgentId,
+        chat: &Chat,
+        internal: bool,
+    ) -> Result<EpisodeId, Refusal> {
         if !self.desk.agent(agent).is_some_and(|known| known.live) {
             return Err(Refusal::NotBound);
         }
@@ -179,7 +184,7 @@ impl Driver {
         };
         let message = found.into_iter().next();
         let written = message.as_ref();
-        let written = written.map(|m| (Party::Agent(agent), self.from_wall(m.time_ms)));
+        let written = written.map(|m| (Party::Agent(agent), self.on_desk_clock(m.time_ms)));
         let event = Event::Recall {
             by: Party::Agent(agent),
             episode,

@@ -15,7 +15,7 @@ use tidings_core::desk::{
 use tidings_core::ids::{ConversationId, Name};
 use tidings_core::limits;
 use tidings_core::message::MessageRef;
-use tidings_core::shard::Submission;
+use tidings_core::shard::{Input, Submission};
 use tidings_core::time::Time;
 use tidings_core::wire::code;
 
@@ -128,7 +128,7 @@ impl Driver {
     }
 
     /// The wall clock's time, on the desk's clock.
-    pub(super) fn from_wall(&self, wall_ms: i64) -> Time {
+    pub(super) fn on_desk_clock(&self, wall_ms: i64) -> Time {
         let time = wall_ms.saturating_sub(self.desk.wall_ahead_ms());
         Time(u64::try_from(time).unwrap_or(0))
     }
@@ -208,7 +208,7 @@ impl Driver {
                     reply,
                 } => {
                     self.customer_act(&customer, &team, act, reply, &mut batch)
-                        .await
+                        .await;
                 }
                 Item::Roster => self.set_up(&mut batch),
                 Item::Look(look) => look(self),
@@ -224,6 +224,14 @@ impl Driver {
     /// Tells the machine what an operator has changed.
     pub(super) fn set_up(&mut self, batch: &mut Batch) {
         self.roster = self.tenant.roster();
+        for account in self.roster.agents.keys() {
+            let known = true;
+            self.tenant.meet(account);
+            self.router.feed(Input::Agent {
+                user: account,
+                known,
+            });
+        }
         for event in super::settings::changes(&self.desk, &self.roster) {
             self.step(event, batch);
         }
@@ -237,6 +245,10 @@ impl Driver {
         self.upto = message.position;
         let conversation = message.conversation;
         if message.to.starts_with('@') && !message.from.starts_with('@') {
+            if let Some(agent) = self.roster.agents.get(&message.from) {
+                let agent = AgentId(agent.number);
+                return self.agent_typed(agent, message, batch);
+            }
             batch
                 .messages
                 .insert((conversation, message.seq), message.clone());
@@ -314,16 +326,20 @@ impl Driver {
 
     /// A session of a user came or went.
     fn link(&mut self, user: &Name, batch: &mut Batch) {
+        let live = !self.router.online(Some(user)).is_empty();
+        if let Some(agent) = self.roster.agents.get(user) {
+            let agent = AgentId(agent.number);
+            return self.agent_link(agent, live, batch);
+        }
         let Some(conversations) = self.customers.get(user).cloned() else {
             return;
         };
-        let live = !self.router.online(Some(user)).is_empty();
         for conversation in conversations {
             self.step(Event::CustomerLink { conversation, live }, batch);
         }
     }
 
-    fn delivered(&mut self, agent: AgentId, episode: EpisodeId, seq: u64) {
+    pub(super) fn delivered(&mut self, agent: AgentId, episode: EpisodeId, seq: u64) {
         if self.desk.stage(episode).is_none() {
             return;
         }
@@ -452,6 +468,7 @@ impl Driver {
             let _ = reply.send(answer);
         }
         self.emit(batch).await;
+        self.send_typed().await;
         if has_row {
             self.tenant.committed(self.row_seq);
         }

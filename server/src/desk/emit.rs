@@ -212,6 +212,12 @@ impl Driver {
                     transfer,
                 });
             }
+            other => self.tell_about(other),
+        }
+    }
+
+    fn tell_about(&mut self, action: Action) {
+        match action {
             Action::Released { episode, agent } => {
                 self.tell_chat(agent, episode, AgentEvent::Released);
             }

@@ -1,9 +1,12 @@
 //! The support desk: DESIGN §6. The dispatcher is `core/desk`; what lives here drives it.
 //!
-//! - `directory`: what an operator sets up: tenants, teams, skills, agents, canned replies
+//! - `directory`: what an operator sets up: tenants, teams, skills, agents, canned replies; `demo`:
+//!   what `serve --demo` does
 //! - `driver`, with `emit`, `asking`, `follow`: one task per tenant around one machine
 //! - `inbox`: what waits for it; `row`: how its transitions lie in the store
-//! - `notice`: what customers are told; `act`: what agents ask and are told; `agents`: their sessions
+//! - `sink`: storage listeners, which follow the log by themselves
+//! - `notice`: what customers are told; `act`: what agents ask and are told; `agents`: their sessions;
+//!   `typed`: agents on ordinary sessions
 //!
 //! A customer is any user who writes to `@team`: his session is like every other, and what he is
 //! told reaches him through the conversation's log. An agent's session is bound here. What agents
@@ -15,6 +18,7 @@
 mod act;
 mod agents;
 mod asking;
+mod demo;
 pub mod directory;
 mod driver;
 mod emit;
@@ -23,6 +27,8 @@ mod inbox;
 pub mod notice;
 mod row;
 mod settings;
+pub mod sink;
+mod typed;
 
 pub use act::{
     Act, AgentEvent, Author, Chat, ChatInfo, CustomerAct, DeskError, Profile, TransferTo,
@@ -44,12 +50,13 @@ use tidings_core::wire::code;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::auth::{Access, Credentials, Role};
-use crate::hooks::Told;
+use crate::hooks::{Hooks, Told};
 use crate::router::Router;
 use crate::store::StoreError;
 use directory::{Directory, DirectoryError, Team, TenantRoster};
 use driver::{Batch, Driver};
 use inbox::{Inbox, Item};
+use sink::{Follower, Sink};
 
 /// What a customer needs beside a team.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -159,6 +166,7 @@ struct Inner {
     tenants: RwLock<HashMap<Name, Arc<Tenant>>>,
     /// By address.
     teams: RwLock<HashMap<Name, Arc<Tenant>>>,
+    hooks: Option<Arc<Hooks>>,
     sessions: AtomicU64,
     drivers: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
@@ -186,6 +194,7 @@ impl Desks {
     pub(crate) async fn start(
         router: &Arc<Router>,
         access: Access,
+        hooks: Option<Arc<Hooks>>,
         dir: Option<&Path>,
     ) -> Result<Desks, DeskStartError> {
         let dir = dir.map(Path::to_owned);
@@ -200,6 +209,7 @@ impl Desks {
             directory,
             tenants: RwLock::default(),
             teams: RwLock::default(),
+            hooks,
             sessions: AtomicU64::new(0),
             drivers: Mutex::default(),
         }));
@@ -237,8 +247,19 @@ impl Desks {
                 }
                 None => {
                     let driver = started(tenant.clone(), router.clone()).await?;
-                    self.0.tenants.write().insert(name.clone(), tenant);
-                    self.0.drivers.lock().push(tokio::spawn(driver.run()));
+                    self.0.tenants.write().insert(name.clone(), tenant.clone());
+                    let mut drivers = self.0.drivers.lock();
+                    drivers.push(tokio::spawn(driver.run()));
+                    let listener = self.0.hooks.clone().map(Sink::Listener);
+                    for sink in [Some(Sink::Database), listener].into_iter().flatten() {
+                        let (tenant, router) = (tenant.clone(), router.clone());
+                        let follower = Follower {
+                            sink,
+                            tenant,
+                            router,
+                        };
+                        drivers.push(tokio::spawn(follower.run()));
+                    }
                 }
             }
             for team in fresh {
@@ -274,7 +295,10 @@ impl Desks {
                         true => &message.from,
                         false => &message.to,
                     };
-                    let tenant = self.0.teams.read().get(team).cloned();
+                    let teams = self.0.teams.read();
+                    let of_team = || teams.get(team.split_once('/')?.0);
+                    let tenant = teams.get(team).or_else(of_team).cloned();
+                    drop(teams);
                     if let Some(tenant) = tenant {
                         tenant.inbox.message(message.clone());
                     }

@@ -11,6 +11,8 @@ use tidings_core::message::MessageRef;
 use tidings_core::session::Transport;
 use tidings_core::shard::CloseReason;
 
+use crate::desk::sink::DeskEvent;
+
 /// A LOGIN to be verified. Its `Debug` hides the token.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -265,6 +267,17 @@ pub trait Listener: Send + Sync + 'static {
         ready(())
     }
 
+    /// What became of a conversation of a desk, for whoever keeps records of his own. In order for
+    /// each tenant, from a cursor on disk: an event that is not taken (an error, a time-out, a
+    /// panic) is told again, and after a crash the last ones may come twice.
+    fn desk_event(
+        &self,
+        tenant: &Name,
+        event: &DeskEvent,
+    ) -> impl Future<Output = Result<(), NotNow>> + Send {
+        ready(Ok(()))
+    }
+
     /// Notice: this listener was too slow, and so many notices before the next one were dropped.
     /// Who is online can be asked of [`Handle::online`](crate::Handle::online).
     fn missed(&self, notices: u64) -> impl Future<Output = ()> + Send {
@@ -280,6 +293,11 @@ pub(super) trait AnyListener: Send + Sync + 'static {
     fn verify_login<'a>(&'a self, login: &'a LoginRequest) -> Boxed<'a, i32>;
     fn before<'a>(&'a self, message: &'a Proposed) -> Boxed<'a, Before>;
     fn message_to_server<'a>(&'a self, message: &'a MessageRef) -> Boxed<'a, Result<(), NotNow>>;
+    fn desk_event<'a>(
+        &'a self,
+        tenant: &'a Name,
+        event: &'a DeskEvent,
+    ) -> Boxed<'a, Result<(), NotNow>>;
     fn notice<'a>(&'a self, notice: &'a Notice) -> Boxed<'a, ()>;
 }
 
@@ -311,6 +329,14 @@ impl<L: Listener> AnyListener for L {
 
     fn message_to_server<'a>(&'a self, message: &'a MessageRef) -> Boxed<'a, Result<(), NotNow>> {
         Box::pin(Listener::message_to_server(self, message))
+    }
+
+    fn desk_event<'a>(
+        &'a self,
+        tenant: &'a Name,
+        event: &'a DeskEvent,
+    ) -> Boxed<'a, Result<(), NotNow>> {
+        Box::pin(Listener::desk_event(self, tenant, event))
     }
 
     fn notice<'a>(&'a self, notice: &'a Notice) -> Boxed<'a, ()> {

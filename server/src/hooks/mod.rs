@@ -20,11 +20,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_core::custody::Draft;
-use tidings_core::ids::{LinkId, SERVER};
+use tidings_core::ids::{LinkId, Name, SERVER};
 use tidings_core::message::MessageRef;
 use tidings_core::shard::{Answer, AskBefore, CloseReason, Event};
 use tidings_core::wire::code;
 
+use crate::desk::sink::DeskEvent;
 use listener::{AnyListener, Notice};
 use notices::Notices;
 
@@ -140,6 +141,15 @@ impl Hooks {
     async fn take(&self, message: MessageRef) -> bool {
         self.call("message_to_server", |listener| async move {
             listener.message_to_server(&message).await
+        })
+        .await
+            == Some(Ok(()))
+    }
+
+    /// Tells what became of a desk's conversation; true if it was taken.
+    pub(crate) async fn desk_event(&self, tenant: Name, event: DeskEvent) -> bool {
+        self.call("desk_event", |listener| async move {
+            listener.desk_event(&tenant, &event).await
         })
         .await
             == Some(Ok(()))

@@ -10,6 +10,7 @@ mod inside;
 mod load;
 mod look;
 mod perform;
+mod trail;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use tidings_core::custody::{Cursor, Draft, Record};
-use tidings_core::ids::LinkId;
+use tidings_core::ids::{DeviceId, LinkId};
 use tidings_core::session::Transport;
 use tidings_core::shard::{Action, CloseReason, Config, Input, Shard, Submission};
 use tidings_core::wire::mobileimsdk::Frame;
@@ -31,10 +32,12 @@ use crate::hooks::{Hooks, Told};
 use crate::link::{Datagrams, Encoder, LinkEnd, LocalRef, StreamLink};
 use crate::metrics::Metrics;
 use crate::store::Store;
+use trail::{Station, Trail};
 
 pub(crate) use commit::Committer;
 pub use inside::OnlineSession;
 pub(crate) use load::Loader;
+pub use trail::{Deliveries, Delivery};
 
 /// Links to flush that the committer serves itself; more are shared out among the I/O workers.
 const FLUSH_INLINE_MAX: usize = 8;
@@ -57,6 +60,7 @@ struct LinkEntry {
     end: LinkEnd,
     /// Of the login, milliseconds since 1970 UTC.
     since_ms: i64,
+    device: DeviceId,
 }
 
 /// Everything under the one lock.
@@ -72,6 +76,7 @@ struct Guarded {
     submissions: HashMap<u64, oneshot::Sender<Submission>>,
     next_ticket: u64,
     metrics: Arc<Metrics>,
+    trail: Trail,
 }
 
 /// What is left to do when the lock is released.
@@ -100,6 +105,8 @@ pub(crate) struct Router {
     desks: OnceLock<Desks>,
     /// One change of groups at a time, so that the sessions learn of them in the store's order.
     groups: tokio::sync::Mutex<()>,
+    /// One pass of retention at a time.
+    retaining: Mutex<()>,
     frame_bytes_max: usize,
     store: Arc<dyn Store>,
     immediate: bool,
@@ -135,6 +142,7 @@ impl Router {
             hooks,
             desks: OnceLock::new(),
             groups: tokio::sync::Mutex::new(()),
+            retaining: Mutex::new(()),
             frame_bytes_max: config.frame_bytes_max,
             guarded: Mutex::new(Guarded {
                 shard: Shard::new(config),
@@ -145,6 +153,7 @@ impl Router {
                 submissions: HashMap::new(),
                 next_ticket: 0,
                 metrics: metrics.clone(),
+                trail: Trail::default(),
             }),
             immediate: store.is_immediate(),
             store,
@@ -201,6 +210,7 @@ impl Router {
                     let Arrival::Frame(frame, bytes) = arrival else {
                         continue;
                     };
+                    trail::received(link, &frame);
                     Input::Frame { link, frame, bytes }
                 }
             };
@@ -243,6 +253,7 @@ impl Router {
                     continue;
                 }
             };
+            trail::received(link, &frame);
             guarded
                 .shard
                 .on(now, Input::Frame { link, frame, bytes }, &mut actions);
@@ -351,6 +362,11 @@ impl Router {
         self.trouble.lock().clone()
     }
 
+    /// Held while old messages are removed; blocks.
+    pub(crate) fn retaining(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.retaining.lock()
+    }
+
     /// The store that this router commits to.
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.store
@@ -367,6 +383,7 @@ impl Guarded {
             link,
             end,
             since_ms: 0,
+            device: DeviceId(0),
         });
     }
 
@@ -382,8 +399,19 @@ impl Guarded {
     }
 
     fn end(&self, link: LinkId) -> Option<&LinkEnd> {
+        Some(&self.entry(link)?.end)
+    }
+
+    fn entry(&self, link: LinkId) -> Option<&LinkEntry> {
         let entry = self.links.get(slot(link))?.as_ref()?;
-        (entry.link == link).then_some(&entry.end)
+        (entry.link == link).then_some(entry)
+    }
+
+    fn station(&self, link: LinkId) -> Option<Station> {
+        self.entry(link).map(|entry| Station {
+            device: entry.device,
+            since_ms: entry.since_ms,
+        })
     }
 }
 

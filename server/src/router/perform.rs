@@ -7,6 +7,7 @@ use tidings_core::ids::LinkId;
 use tidings_core::shard::{Action, CloseReason, Event, Input};
 use tidings_core::time::Now;
 
+use super::trail::{self, stage};
 use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, load};
 use crate::auth::{Credentials, Decision};
 use crate::link::{Custody, LinkEnd, StreamLink};
@@ -38,8 +39,13 @@ impl Router {
             let mut follow = Vec::new();
             for action in actions.drain(..) {
                 match action {
-                    Action::Commit(record) if self.immediate => records.push(record),
-                    Action::Commit(record) => todo.wake_committer |= self.committer.push(record),
+                    Action::Commit(record) => {
+                        trail::decided(&record);
+                        match self.immediate {
+                            true => records.push(record),
+                            false => todo.wake_committer |= self.committer.push(record),
+                        }
+                    }
                     Action::Verify {
                         link,
                         user,
@@ -140,12 +146,15 @@ impl Router {
         match self.store.commit(records, &mut verdicts) {
             Ok(()) => {
                 self.metrics.decided(records, &verdicts);
+                trail::committed(records, &verdicts);
                 for verdict in verdicts {
+                    guarded.remember(&verdict);
                     guarded.shard.on(now, Input::Verdict(verdict), follow);
                 }
             }
             Err(error) => {
                 self.metrics.decided(records, &[]);
+                trail::committed(records, &[]);
                 let reason = error.to_string();
                 let input = Input::CommitFailed {
                     count,
@@ -170,6 +179,7 @@ impl Router {
         let mut todo = Todo::default();
         let mut actions = std::mem::take(&mut guarded.actions);
         for verdict in verdicts {
+            guarded.remember(&verdict);
             guarded.shard.on(now, Input::Verdict(verdict), &mut actions);
         }
         self.perform(now, &mut guarded, actions, &mut todo);
@@ -231,7 +241,13 @@ impl Router {
 }
 
 impl Guarded {
-    /// Everything that ends in an outbox.
+    fn remember(&mut self, verdict: &Verdict) {
+        if let Verdict::New(message) = verdict {
+            self.trail.stored(message);
+        }
+    }
+
+    /// Everything that ends in an outbox, and what is remembered of it.
     fn emit(&mut self, now: Now, action: Action, todo: &mut Todo) {
         match action {
             Action::Send { link, frame } => {
@@ -256,6 +272,7 @@ impl Guarded {
                 let Some(end) = self.end(link).cloned() else {
                     return;
                 };
+                stage!(%id, %from, %to, link = link.0, seq, "acknowledged to the sender");
                 if let LinkEnd::Local(local) = end {
                     local.taken(&id, Custody { seq, time_ms });
                     return todo.local.push(local);
@@ -283,11 +300,23 @@ impl Guarded {
                     }
                 }
                 self.metrics.delivered(again);
+                stage!(id = %message.id, from = %message.from, to = %message.to, link = link.0,
+                    seq = message.seq, again, "sent");
+                if let Some(station) = self.station(link).filter(|_| message.seq > 0) {
+                    self.trail.sent(&message, station, now.wall_ms);
+                }
                 if let LinkEnd::Local(local) = end {
                     local.message(&message, again);
                     return todo.local.push(local);
                 }
                 put(&end, self.encoder.message(&message, extended), todo);
+            }
+            Action::Acknowledged { link, message } => {
+                stage!(id = %message.id, from = %message.from, to = %message.to, link = link.0,
+                    seq = message.seq, "acknowledged");
+                if let Some(station) = self.station(link) {
+                    self.trail.acknowledged(&message, station, now.wall_ms);
+                }
             }
             Action::Close { link, reason } => self.close(link, reason, todo),
             Action::Pause { link } => self.pause(link, true, todo),

@@ -210,21 +210,35 @@ impl Registry {
     ) -> Result<Value, Fault> {
         check_user(user)?;
         check_password(password)?;
+        if !self.account_insert(user, role, password, now_ms)? {
+            return refuse(format!(
+                "there is an account {user} already: change its password, or remove it first"
+            ));
+        }
+        Ok(json!({ "user": user, "role": role }))
+    }
+
+    /// Without a look at the password; false if there is such an account already.
+    pub(crate) fn account_insert(
+        &self,
+        user: &str,
+        role: Role,
+        password: &str,
+        now_ms: i64,
+    ) -> Result<bool, Fault> {
         let hash = crypt::hash_password(password).map_err(Fault::Storage)?;
         let scram = scram::derive(password);
+        let mut is_new = false;
         self.change(|db| {
             let done = db.execute(
                 "INSERT INTO account (user, role, hash, scram, created_ms, changed_ms) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT DO NOTHING",
                 params![user, role.to_string(), hash, scram, now_ms],
             )?;
-            match done {
-                0 => refuse(format!(
-                    "there is an account {user} already: change its password, or remove it first"
-                )),
-                _ => Ok(json!({ "user": user, "role": role })),
-            }
-        })
+            is_new = done > 0;
+            Ok(Value::Null)
+        })?;
+        Ok(is_new)
     }
 
     fn account_password(&self, user: &str, password: &str, now_ms: i64) -> Result<Value, Fault> {

@@ -142,6 +142,17 @@ impl Registry {
         })
     }
 
+    /// Copies the file while it is in use.
+    pub(crate) fn backup(&self, to: &Path) -> Result<(), Fault> {
+        let copied = self
+            .db
+            .lock()
+            .execute("VACUUM INTO ?1", [to.to_string_lossy()]);
+        copied?;
+        let safe = restrict(to).and_then(|()| std::fs::File::open(to)?.sync_all());
+        safe.map_err(|error| Fault::Storage(error.to_string()))
+    }
+
     /// True if this user is shut out. Does not block.
     pub(crate) fn is_user_blocked(&self, user: &str) -> bool {
         self.roll.read().blocked_users.contains(user)

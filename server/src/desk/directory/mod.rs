@@ -149,6 +149,9 @@ impl Directory {
             Some(dir) => Connection::open(dir.join(FILE))?,
             None => Connection::open_in_memory()?,
         };
+        if let Some(dir) = dir {
+            crate::auth::restrict(&dir.join(FILE)).map_err(storage)?;
+        }
         db.busy_timeout(std::time::Duration::from_secs(5))?;
         if dir.is_some() {
             db.pragma_update(None, "journal_mode", "WAL")?;
@@ -379,6 +382,25 @@ impl Directory {
         *self.roster.write() = Arc::new(read(&db)?);
         Ok(())
     }
+}
+
+/// A copy of `desk.db` for a backup, if there is one. The server may run.
+pub(crate) fn backup(data: &Path, into: &Path) -> rusqlite::Result<()> {
+    let path = data.join(FILE);
+    if !path.exists() {
+        return Ok(());
+    }
+    let db = Connection::open(path)?;
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    let into = into.join(FILE);
+    db.execute("VACUUM INTO ?1", [into.to_string_lossy()])?;
+    let synced = std::fs::File::open(&into).and_then(|file| file.sync_all());
+    synced.map_err(storage)?;
+    crate::auth::restrict(&into).map_err(storage)
+}
+
+fn storage(error: std::io::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
 }
 
 fn audit(
