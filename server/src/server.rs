@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tidings_core::ids::Name;
 use tidings_core::shard;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -399,10 +400,37 @@ fn bind(
     if let Some(address) = listen.agents {
         let listener = transport::listen(address).map_err(failed("agents", address))?;
         addresses.agents = listener.local_addr().ok();
-        let greet = ocim::tcp::greet(ocim, gate.clone(), tls_if(settings.tls.agents));
+        let greet = greet_agents(ocim, gate.clone(), tls_if(settings.tls.agents));
         tasks.spawn(transport::accept(listener, greet));
     }
     Ok(addresses)
+}
+
+/// What becomes of a desktop agent's connection.
+fn greet_agents(
+    ocim: Arc<Ocim>,
+    gate: Gate,
+    tls: Option<Tls>,
+) -> impl FnMut(TcpStream, SocketAddr) {
+    move |stream, peer| {
+        let Some(place) = gate.enter(peer.ip()) else {
+            return tracing::debug!(address = %peer.ip(), "too many connections from one address");
+        };
+        let (ocim, address) = (ocim.clone(), peer.ip());
+        let safe = tls.is_some() || address.to_canonical().is_loopback();
+        match tls.clone() {
+            None => tokio::spawn(async move {
+                let _place = place;
+                ocim::tcp::serve(ocim, stream, address, safe).await;
+            }),
+            Some(tls) => tokio::spawn(async move {
+                let _place = place;
+                if let Some(stream) = Box::pin(tls.handshake(stream)).await {
+                    ocim::tcp::serve(ocim, stream, address, safe).await;
+                }
+            }),
+        };
+    }
 }
 
 impl Running {

@@ -5,7 +5,7 @@
 //! AUTH/FAIL with the reason; AUTH/ABORT ends everything.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,6 @@ use tidings_core::wire::mobileimsdk::tcp;
 use tidings_core::wire::ocim::sasl::{self, Mechanism, Start, Waiting, parse_first, parse_plain};
 use tidings_core::wire::ocim::{BodyType, Packet, PacketError, PacketType, decode, encode};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::Ocim;
@@ -24,8 +23,6 @@ use super::agents::Agent;
 use super::authorization::Login;
 use super::upgraded::{Flow, Talker, pong, refusal};
 use crate::auth::{Credentials, Role, ScramUser};
-use crate::transport::gate::Gate;
-use crate::transport::tls::Tls;
 
 /// Read at once.
 const READ_BYTES: usize = 4096;
@@ -60,36 +57,9 @@ enum Next {
     Refused(String),
 }
 
-/// What becomes of an accepted connection: counted, dressed in TLS if that is on, served.
-pub(crate) fn greet(
-    ocim: Arc<Ocim>,
-    gate: Gate,
-    tls: Option<Tls>,
-) -> impl FnMut(TcpStream, SocketAddr) {
-    move |stream, peer| {
-        let Some(place) = gate.enter(peer.ip()) else {
-            return tracing::debug!(address = %peer.ip(), "too many connections from one address");
-        };
-        let (ocim, address) = (ocim.clone(), peer.ip());
-        let safe = tls.is_some() || address.to_canonical().is_loopback();
-        match tls.clone() {
-            None => tokio::spawn(async move {
-                let _place = place;
-                serve(ocim, stream, address, safe).await;
-            }),
-            Some(tls) => tokio::spawn(async move {
-                let _place = place;
-                if let Some(stream) = Box::pin(tls.handshake(stream)).await {
-                    serve(ocim, stream, address, safe).await;
-                }
-            }),
-        };
-    }
-}
-
 /// Serves one connection from `address` until it ends. `safe`: nobody else can read along, so that a
 /// password itself may be said.
-async fn serve<I>(ocim: Arc<Ocim>, io: I, address: IpAddr, safe: bool)
+pub(crate) async fn serve<I>(ocim: Arc<Ocim>, io: I, address: IpAddr, safe: bool)
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
