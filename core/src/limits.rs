@@ -409,20 +409,17 @@ pub const REASON_BYTES_MAX: usize = 256;
 // # OCIM
 
 /// Longest OCIM packet, in bytes of JSON, on every transport (`ocim-protocol.md` §2).
-/// Beyond: 400 by HTTP; a WebSocket is closed with 1009, a desktop agent's connection is closed.
+/// Beyond: 413 by HTTP; a WebSocket is closed with 1009, a desktop agent's connection is closed.
 pub const OCIM_PACKET_BYTES_MAX: usize = 64 << 10;
 /// Longest query of an OCIM request, in bytes, still URL-encoded.
-/// Beyond: the request is refused; long packets go by POST.
+/// Beyond: 414; long packets go by POST.
 pub const OCIM_QUERY_BYTES_MAX: usize = 16 << 10;
 /// Parameters of such a query.
-/// Beyond: the request is refused.
+/// Beyond: 401.
 pub const OCIM_QUERY_PARAMETERS_MAX: usize = 16;
 /// Longest name for people, `cid`, `datetime` and `ver` of a packet, in bytes.
 /// Beyond: it is refused.
 pub const OCIM_NAME_BYTES_MAX: usize = 256;
-/// Longest remark of a transfer, in bytes.
-/// Beyond: the transfer is refused.
-pub const OCIM_REMARK_BYTES_MAX: usize = 2048;
 /// Failures of logins on one connection of a desktop agent.
 /// Beyond: it is closed.
 pub const SASL_FAILURES_MAX: u32 = 5;

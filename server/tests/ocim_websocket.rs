@@ -227,6 +227,27 @@ async fn before_bind_an_agent_is_told_nothing_and_a_second_login_kicks_the_first
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_second_page_of_a_customer_takes_over_and_the_first_is_told() {
+    let running = start(|_| {}).await;
+    let address = http(&running);
+    let mut first = Ws::customer(address, "alice").await;
+    first.settle().await;
+    let mut second = Ws::customer(address, "alice").await;
+    let told = first.until("RE_LOGIN/CUSTOMER_CLOSE").await;
+    assert_eq!(told["body"]["content"], "会话重复开启");
+    loop {
+        match first.next().await {
+            Frame::Close(code) => break assert_eq!(code, Some(1000)),
+            Frame::End => panic!("no close frame"),
+            _ => {}
+        }
+    }
+    second.settle().await;
+    assert_eq!(running.handle().sessions("alice").len(), 1);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn notices_come_in_their_order_and_texts_both_ways() {
     let running = start(|_| {}).await;
     let address = http(&running);
@@ -241,7 +262,11 @@ async fn notices_come_in_their_order_and_texts_both_ways() {
         (&success["from"]["uid"], &success["from"]["idy"]),
         (&json!("agent1"), &json!("SYS"))
     );
-    assert_eq!(content(&success)["tmc"], "support");
+    let about = content(&success);
+    assert_eq!(
+        (&about["ttc"], &about["tmc"]),
+        (&json!("demo"), &json!("support"))
+    );
     let cid = success["cid"].clone();
     let greeting = alice.packet().await;
     assert_eq!(kind(&greeting), "BUILD_CHAT/TEAM_GREET");
@@ -389,14 +414,16 @@ async fn a_lost_websocket_keeps_the_chat_for_a_while_and_then_gives_it_up() {
     let mut alice = Ws::customer(address, "alice").await;
     alice.say("p1", "hello").await;
     agent.until("BUILD_CHAT/SUCCESS").await;
-    // The connection breaks; the page comes back with its cookie, to the same chat.
+    // The connection breaks; what the agent writes then waits. The page comes back with its cookie, to
+    // the same chat.
     let cookie = alice.cookie.clone();
     drop(alice);
-    let back = Ws::try_open(address, &auth("WEBSOCKET", ""), &[("Cookie", &cookie)]).await;
-    let mut alice = back.ok().unwrap();
     agent
         .send(&to("alice", "MESSAGE", text("still there?")))
         .await;
+    agent.settle().await;
+    let back = Ws::try_open(address, &auth("WEBSOCKET", ""), &[("Cookie", &cookie)]).await;
+    let mut alice = back.ok().unwrap();
     assert_eq!(alice.text().await, "still there?");
     alice.settle().await;
     // It breaks and nobody comes back.

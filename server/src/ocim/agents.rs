@@ -284,7 +284,7 @@ impl Teller {
             AgentEvent::Offer { chat, .. } => {
                 let packet = of(PacketType::BuildChat, &chat);
                 let packet = packet.body(BodyType::BuildingChat, "RECEPTION with this cid accepts");
-                self.from_customer(packet, &chat)
+                self.by_customer(packet, &chat)
             }
             AgentEvent::OfferOver(episode, why) => {
                 let packet = sys(PacketType::CloseChat).cid(episode.0);
@@ -296,7 +296,7 @@ impl Teller {
             }
             AgentEvent::Closed(chat, by) => {
                 let packet = closed(by, "客户结束会话".to_owned()).cid(chat.episode.0);
-                self.from_customer(packet, &chat)
+                self.by_customer(packet, &chat)
             }
             AgentEvent::AnswerWarning(chat) => tip(&chat, "the customer waits for an answer"),
             AgentEvent::IdleWarning(chat) => {
@@ -335,7 +335,7 @@ impl Teller {
         Party::of(&chat.customer, name, Identity::Customer)
     }
 
-    fn from_customer(&self, packet: Packet, chat: &ChatInfo) -> Packet {
+    fn by_customer(&self, packet: Packet, chat: &ChatInfo) -> Packet {
         Packet {
             from: Some(self.customer(chat)),
             ..packet
@@ -380,7 +380,7 @@ impl Teller {
         let content = build_chat(&self.ocim, &chat.customer, &chat.team, &reason);
         let packet = Packet::new(kind).body(body, content.to_json());
         let packet = packet.pid(format!("904-{}", crate::handle::new_id()));
-        self.from_customer(packet.cid(chat.episode.0), chat)
+        self.by_customer(packet.cid(chat.episode.0), chat)
     }
 }
 

@@ -140,9 +140,9 @@ async fn enter_by_polling(
     asked: &Asked,
     login: &Login,
 ) -> Result<Step<Known>, Answer> {
-    let place = ocim.place(asked.address)?;
+    let seat = ocim.seat(asked.address)?;
     let (token, answer) = ocim.logged_in(login);
-    let entered = ocim.enter(login, token, place, Entry::Polling).await;
+    let entered = ocim.enter(login, token, seat, Entry::Polling).await;
     match entered {
         Ok(_) => Ok(Step::Answer(answer)),
         Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),

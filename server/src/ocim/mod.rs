@@ -26,6 +26,8 @@ mod session;
 pub(crate) mod settings;
 mod table;
 pub(crate) mod tcp;
+#[cfg(test)]
+mod tests;
 mod upgraded;
 mod websocket;
 

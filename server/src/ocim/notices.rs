@@ -202,7 +202,11 @@ pub(super) fn closed(by: ClosedBy, text: String) -> Packet {
 /// What both sides are told about a chat.
 pub(super) fn build_chat(ocim: &Ocim, customer: &str, team: &str, reason: &str) -> BuildChat {
     let info = ocim.desks.team_info(&format!("@{team}"));
+    let tenant = ocim.desks.team(None, Some(team));
     BuildChat {
+        tenant: tenant
+            .map(|team| team.tenant.to_string())
+            .unwrap_or_default(),
         team: team.to_owned(),
         team_name: info.map(|team| team.title).unwrap_or_default(),
         login: !customer.starts_with('~'),

@@ -75,8 +75,19 @@ impl Polls {
     }
 
     /// When the last poll came, or the last WebSocket went.
-    pub(super) fn heard(&self) -> Instant {
+    fn heard(&self) -> Instant {
         self.state.lock().heard
+    }
+
+    /// Until nothing was heard for so long.
+    pub(super) async fn silence(&self, life: Duration) {
+        loop {
+            let over = self.heard() + life;
+            if over <= Instant::now() {
+                return;
+            }
+            tokio::time::sleep_until(over).await;
+        }
     }
 
     /// The session's time to live begins anew.
@@ -378,12 +389,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_poll_begins_a_new_life() {
+    async fn silence_lasts_72_seconds_from_the_last_poll() {
         let rig = rig();
-        let start = rig.polls.heard();
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        assert_eq!(rig.polls.heard(), start);
+        let (start, life) = (Instant::now(), Duration::from_secs(72));
+        let silence = tokio::spawn({
+            let rig = rig.clone();
+            async move { rig.polls.silence(life).await }
+        });
+        // A login alone counts as the first sign of life, and each poll as another.
+        tokio::time::sleep(Duration::from_secs(70)).await;
         rig.poll(None).await;
-        assert_eq!(rig.polls.heard(), start + Duration::from_secs(10));
+        assert_eq!(start.elapsed(), Duration::from_secs(130));
+        // Twelve seconds after the longest hold there was none.
+        silence.await.unwrap();
+        assert_eq!(start.elapsed(), Duration::from_secs(142));
     }
 }

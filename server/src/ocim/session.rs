@@ -14,16 +14,15 @@ use tidings_core::secret::Secret;
 use tidings_core::wire::code;
 use tidings_core::wire::ocim::{BodyType, Packet, PacketType};
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::authorization::Login;
 use super::line::{Done, Line};
 use super::polling::Polls;
+use super::table::Seat;
 use super::{Ocim, notices};
 use crate::handle::{ConnectError, LocalLink, LocalSendError};
 use crate::link::LocalEvent;
-use crate::transport::gate::Place;
 
 /// The device and class of every customer's session: what one page has acknowledged another of the
 /// same customer need not get.
@@ -90,12 +89,12 @@ pub(super) struct Session {
     /// Its deadline is another one now.
     look_again: Notify,
     ended: watch::Sender<bool>,
-    _place: Place,
+    _seat: Seat,
 }
 
 impl Ocim {
-    /// A place for one more session.
-    pub(super) fn place(&self, address: std::net::IpAddr) -> Result<Place, Answer> {
+    /// A seat for one more session.
+    pub(super) fn seat(&self, address: std::net::IpAddr) -> Result<Seat, Answer> {
         self.customers.enter(address).map_err(|full| {
             let status = axum::http::StatusCode::SERVICE_UNAVAILABLE;
             Answer::refuse(status, &full.to_string())
@@ -107,7 +106,7 @@ impl Ocim {
         self: &Arc<Self>,
         login: &Login,
         token: Secret,
-        place: Place,
+        seat: Seat,
         entry: Entry,
     ) -> Result<Arc<Session>, ConnectError> {
         if let Some(old) = self.customers.get(&login.user) {
@@ -129,7 +128,7 @@ impl Ocim {
             end_now: Notify::new(),
             look_again: Notify::new(),
             ended: watch::Sender::new(false),
-            _place: place,
+            _seat: seat,
         });
         let replaced = self.customers.insert(login.user.clone(), session.clone());
         // Of two logins at the same time the link arbitrates; this is the one that it kept.
@@ -164,9 +163,7 @@ impl Session {
     async fn watch(&self, ocim: &Ocim, link: &LocalLink) -> End {
         let life = Duration::from_millis(ocim.settings.life_ms);
         loop {
-            let vouched_until = Instant::now() + VOUCH;
-            let silent_at = (!*self.attached.lock()).then(|| self.polls.heard() + life);
-            let wake_at = silent_at.map_or(vouched_until, |at| at.min(vouched_until));
+            let attached = *self.attached.lock();
             tokio::select! {
                 event = link.next() => match event {
                     Some(LocalEvent::Message(message)) => self.deliver(ocim, &message),
@@ -178,16 +175,8 @@ impl Session {
                     return self.ending.lock().unwrap_or(End::Closed);
                 }
                 () = self.look_again.notified() => {}
-                () = tokio::time::sleep_until(wake_at) => {
-                    // It may have polled meanwhile.
-                    let silent = silent_at.is_some() && self.polls.heard() + life <= Instant::now();
-                    if silent && !*self.attached.lock() {
-                        return End::Silent;
-                    }
-                    if silent_at.is_some() {
-                        link.vouch();
-                    }
-                }
+                () = self.polls.silence(life), if !attached => return End::Silent,
+                () = tokio::time::sleep(VOUCH), if !attached => link.vouch(),
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tidings_core::ids::Name;
@@ -25,26 +26,48 @@ pub(super) enum Full {
 #[derive(Debug)]
 pub(super) struct Table<S> {
     sessions: Mutex<HashMap<Name, Arc<S>>>,
+    /// Seats that are taken, agents' included.
+    taken: Arc<AtomicUsize>,
     gate: Gate,
     per_address: u32,
+}
+
+/// One session's seat, counted in all and for its address; free again when dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    taken: Arc<AtomicUsize>,
+    _place: Place,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl<S> Table<S> {
     pub(super) fn new(per_address: u32) -> Table<S> {
         Table {
             sessions: Mutex::default(),
+            taken: Arc::default(),
             gate: Gate::new(per_address),
             per_address,
         }
     }
 
-    /// A place for one more session; free again when dropped.
-    pub(super) fn enter(&self, address: IpAddr) -> Result<Place, Full> {
-        if self.sessions.lock().len() >= limits::OCIM_SESSIONS_MAX {
-            return Err(Full::Total);
-        }
+    /// A seat for one more session of a customer or an agent.
+    pub(super) fn enter(&self, address: IpAddr) -> Result<Seat, Full> {
         let place = self.gate.enter(address);
-        place.ok_or(Full::Address(self.per_address))
+        let place = place.ok_or(Full::Address(self.per_address))?;
+        let before = self.taken.fetch_add(1, Ordering::AcqRel);
+        let seat = Seat {
+            taken: self.taken.clone(),
+            _place: place,
+        };
+        match before < limits::OCIM_SESSIONS_MAX {
+            true => Ok(seat),
+            false => Err(Full::Total),
+        }
     }
 
     /// The session of a user. Looking does not remove it.
@@ -85,6 +108,19 @@ mod tests {
         assert_eq!(table.get("alice"), Some(new.clone()));
         assert!(table.remove("alice", &new));
         assert_eq!(table.get("alice"), None);
+    }
+
+    #[test]
+    fn all_together_have_a_bound() {
+        let table: Table<()> = Table::new(0);
+        let address = "192.0.2.1".parse().unwrap();
+        table
+            .taken
+            .store(limits::OCIM_SESSIONS_MAX - 1, Ordering::Release);
+        let last = table.enter(address).unwrap();
+        assert_eq!(table.enter(address).unwrap_err(), Full::Total);
+        drop(last);
+        assert!(table.enter(address).is_ok());
     }
 
     #[test]

@@ -63,8 +63,8 @@ pub(crate) async fn serve<I>(ocim: Arc<Ocim>, io: I, address: IpAddr, safe: bool
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
-    let place = match ocim.customers.enter(address) {
-        Ok(place) => place,
+    let seat = match ocim.customers.enter(address) {
+        Ok(seat) => seat,
         Err(full) => return tracing::debug!(%address, %full, "an agent is not let in"),
     };
     let mut desktop = Desktop {
@@ -83,7 +83,7 @@ where
         tracing::debug!(%address, %error, "a desktop agent's connection broke");
     }
     let _ = desktop.io.shutdown().await; // the other side may have done so
-    drop(place);
+    drop(seat);
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Desktop<I> {
@@ -353,7 +353,3 @@ async fn read_more<I: AsyncRead + Unpin>(io: &mut I, buffer: &mut Vec<u8>) -> io
     buffer.reserve(READ_BYTES);
     io.read_buf(buffer).await
 }
-
-#[cfg(test)]
-#[path = "tcp_tests.rs"]
-mod tests;

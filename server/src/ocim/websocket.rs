@@ -18,10 +18,10 @@ use super::answer::Answer;
 use super::authorization::{Known, Login, Who};
 use super::line::{Done, Line};
 use super::session::{Entry, Session};
+use super::table::Seat;
 use super::upgraded::{self, Flow, Talker, pong, refusal};
 use super::{Ocim, agents};
 use crate::auth::Role;
-use crate::transport::gate::Place;
 
 /// Runs the step.
 pub(super) fn step(ocim: &Arc<Ocim>, known: Known) -> Answer {
@@ -37,8 +37,8 @@ pub(super) fn step(ocim: &Arc<Ocim>, known: Known) -> Answer {
     let Some(upgrade) = asked.upgrade else {
         return upgrade_required("the connection cannot be upgraded");
     };
-    let place = match ocim.place(asked.address) {
-        Ok(place) => place,
+    let seat = match ocim.seat(asked.address) {
+        Ok(seat) => seat,
         Err(refused) => return refused,
     };
     let token = ocim.access.pass(&login.user, login.role);
@@ -51,7 +51,7 @@ pub(super) fn step(ocim: &Arc<Ocim>, known: Known) -> Answer {
         Ok(accept) => answer.header(header::SEC_WEBSOCKET_ACCEPT, accept),
         Err(_) => return upgrade_required("the key is not base64"),
     };
-    tokio::spawn(talk(ocim.clone(), login, token, place, upgrade));
+    tokio::spawn(talk(ocim.clone(), login, token, seat, upgrade));
     answer
 }
 
@@ -94,7 +94,7 @@ fn handshake(method: &Method, version: Version, headers: &HeaderMap) -> Result<S
 }
 
 /// From the upgrade to the end of the connection.
-async fn talk(ocim: Arc<Ocim>, login: Login, token: Secret, place: Place, upgrade: OnUpgrade) {
+async fn talk(ocim: Arc<Ocim>, login: Login, token: Secret, seat: Seat, upgrade: OnUpgrade) {
     let within = Duration::from_millis(limits::LOGIN_MS_MAX);
     let Ok(Ok(upgraded)) = tokio::time::timeout(within, upgrade).await else {
         return; // the client went before it was open
@@ -106,10 +106,10 @@ async fn talk(ocim: Arc<Ocim>, login: Login, token: Secret, place: Place, upgrad
         if let Some(agent) = agent {
             upgraded::serve(io, &agent, idle).await;
         }
-        drop(place);
+        drop(seat);
         return;
     }
-    match ocim.enter(&login, token, place, Entry::WebSocket).await {
+    match ocim.enter(&login, token, seat, Entry::WebSocket).await {
         Ok(session) => {
             let customer = Customer { ocim, session };
             upgraded::serve(io, &customer, idle).await;

@@ -13,6 +13,8 @@ use crate::wire::json::{DecodeError, Reader, Token};
 /// out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuildChat {
+    /// `ttc`: the tenant's code.
+    pub tenant: String,
     /// `tmc`: the team's code.
     pub team: String,
     /// `tmb`: the team's name for people.
@@ -37,6 +39,7 @@ impl BuildChat {
     pub fn to_json(&self) -> String {
         json(|object| {
             for (name, value) in [
+                ("ttc", &self.tenant),
                 ("tmc", &self.team),
                 ("tmb", &self.team_name),
                 ("skc", &self.skill),
@@ -147,7 +150,7 @@ impl Transfer {
                 _ => return Ok(()),
             };
             let max = match name {
-                "reason" => limits::OCIM_REMARK_BYTES_MAX,
+                "reason" => limits::DESK_NOTE_BYTES_MAX,
                 _ => limits::NAME_BYTES_MAX,
             };
             let bytes = text.len();

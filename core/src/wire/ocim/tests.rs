@@ -196,7 +196,7 @@ fn contents() {
     assert_eq!(transfer.to_waiter.as_deref(), Some("li"));
     assert_eq!(transfer.reason.as_deref(), Some("she asks"));
     assert!(Transfer::parse("nonsense").is_err());
-    let long = "x".repeat(limits::OCIM_REMARK_BYTES_MAX + 1);
+    let long = "x".repeat(limits::DESK_NOTE_BYTES_MAX + 1);
     assert!(Transfer::parse(&format!("{{\"reason\":\"{long}\"}}")).is_err());
 }
 

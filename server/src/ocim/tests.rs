@@ -1,7 +1,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tokio::io::DuplexStream;
+use tidings_core::secret::Secret;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::*;
 use crate::config::Settings;
@@ -43,7 +44,7 @@ async fn plain_is_refused_where_others_could_read_along() {
     let ocim = Ocim::new(Settings::default().ocim, running.handle(), doors, false);
     let (near, mut far) = tokio::io::duplex(1 << 16);
     let address = "192.0.2.7".parse().unwrap();
-    let served = tokio::spawn(serve(ocim, near, address, false));
+    let served = tokio::spawn(tcp::serve(ocim, near, address, false));
     let login = json!({"mechanism": "PLAIN", "data": STANDARD.encode("\0wang\0secret")});
     let refused = ask(&mut far, login).await;
     assert_eq!(refused["body"]["type"], "FAIL");
@@ -59,5 +60,18 @@ async fn plain_is_refused_where_others_could_read_along() {
     assert_eq!(challenge["body"]["type"], "RESPONSE");
     drop(far);
     served.await.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_is_secure_under_tls() {
+    let running = server().await;
+    for secure in [false, true] {
+        let doors = (running.access(), running.desks());
+        let ocim = Ocim::new(Settings::default().ocim, running.handle(), doors, secure);
+        let cookie = ocim.cookie(&Secret::from("token"));
+        assert_eq!(cookie.contains("; Secure"), secure, "{cookie}");
+        assert!(cookie.contains("; HttpOnly; SameSite=Lax"));
+    }
     running.stop().await;
 }
