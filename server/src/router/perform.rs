@@ -42,9 +42,10 @@ impl Router {
                 match action {
                     Action::Commit(record) => {
                         trail::decided(&record);
-                        match self.immediate {
-                            true => records.push(record),
-                            false => todo.wake_committer |= self.committer.push(record),
+                        if self.immediate {
+                            records.push(record);
+                        } else {
+                            todo.wake_committer |= self.committer.push(record);
                         }
                     }
                     Action::Verify {
