@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::Ocim;
 use super::agents::Agent;
 use super::authorization::Login;
-use super::upgraded::{Flow, Talker, pong, refusal};
+use super::upgraded::{Flow, Talker, linger, pong, refusal};
 use crate::auth::{Credentials, Role, ScramUser};
 
 /// Read at once.
@@ -82,7 +82,7 @@ where
     if let Err(error) = talked {
         tracing::debug!(%address, %error, "a desktop agent's connection broke");
     }
-    let _ = desktop.io.shutdown().await; // the other side may have done so
+    let _ = linger(&mut desktop.io).await; // the other side may be gone already
     drop(seat);
 }
 

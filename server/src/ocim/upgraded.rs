@@ -18,6 +18,8 @@ use super::line::{Done, Line};
 
 /// Read at once.
 const READ_BYTES: usize = 4096;
+/// For so long the other side may read what it was sent last.
+const LINGER: Duration = Duration::from_secs(2);
 /// `Going away`: the close code for whoever is silent.
 const GONE_SILENT: u16 = 1001;
 /// `Unsupported data`.
@@ -98,7 +100,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Socket<I> {
             }
             self.flush().await?;
             if over {
-                return self.io.shutdown().await;
+                return linger(&mut self.io).await;
             }
             let silent_at = self.heard + self.idle;
             tokio::select! {
@@ -110,7 +112,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Socket<I> {
                     if self.take(talker).await == Flow::End {
                         self.queue(talker);
                         self.flush().await?;
-                        return self.io.shutdown().await;
+                        return linger(&mut self.io).await;
                     }
                 }
                 () = talker.line().changed() => {}
@@ -118,7 +120,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Socket<I> {
                     if Instant::now() >= silent_at {
                         self.close(Some(GONE_SILENT), "nothing was heard for ocim.idle_ms");
                         self.flush().await?;
-                        return self.io.shutdown().await;
+                        return linger(&mut self.io).await;
                     }
                     self.ping();
                     ping_at = Instant::now() + self.idle / 2;
@@ -220,6 +222,18 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Socket<I> {
         self.read = bytes;
         flow
     }
+}
+
+/// Nothing more is sent. What still comes is read and dropped for a moment: a connection that is
+/// closed with something unread is reset, and the other side may lose what it was sent last.
+pub(super) async fn linger<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I) -> io::Result<()> {
+    io.shutdown().await?;
+    let rest = async {
+        let mut dropped = [0; READ_BYTES];
+        while io.read(&mut dropped).await? > 0 {}
+        Ok(())
+    };
+    tokio::time::timeout(LINGER, rest).await.unwrap_or(Ok(()))
 }
 
 /// Appends what there is; safe to give up between two reads.

@@ -4,6 +4,7 @@
 #![allow(dead_code)] // each test file uses its part
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -386,9 +387,13 @@ impl Ws {
     }
 
     pub(crate) async fn frame(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) {
+        self.try_frame(opcode, fin, payload).await.unwrap();
+    }
+
+    async fn try_frame(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) -> io::Result<()> {
         let mut out = Vec::new();
         encode_frame(opcode, fin, Some([1, 2, 3, 4]), payload, &mut out);
-        self.stream.write_all(&out).await.unwrap();
+        self.stream.write_all(&out).await
     }
 
     /// The next thing that comes; pings too.
@@ -416,7 +421,8 @@ impl Ws {
             .await
             .expect("nothing came");
         if let (Frame::Ping(payload), true) = (&frame, self.pongs) {
-            self.frame(Opcode::Pong, true, payload).await;
+            // The server may be closing.
+            let _ = self.try_frame(Opcode::Pong, true, payload).await;
         }
         frame
     }
