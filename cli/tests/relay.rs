@@ -24,6 +24,7 @@ async fn server(data: &std::path::Path) -> Running {
             ws: any,
             http: None,
             agents: None,
+            ocim: None,
         },
         ..Settings::default()
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tidings_core::ids::Name;
 use tidings_core::shard;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -18,7 +19,7 @@ use crate::config::{ConfigError, Settings};
 use crate::desk::{self, DeskStartError, Desks};
 use crate::handle::Handle;
 use crate::hooks::{Hooks, Inbox, Listener};
-use crate::ocim::Ocim;
+use crate::ocim::{self, Ocim};
 use crate::retention;
 use crate::router::Router;
 use crate::store::{
@@ -44,7 +45,7 @@ pub enum StartError {
     /// An address cannot be bound.
     #[error("cannot listen on {transport} {address}: {reason}; is another server running there?")]
     Bind {
-        /// tcp, udp, ws or http.
+        /// tcp, udp, ws, http or agents.
         transport: &'static str,
         /// Which address.
         address: SocketAddr,
@@ -396,7 +397,40 @@ fn bind(
             }
         };
     }
+    if let Some(address) = listen.agents {
+        let listener = transport::listen(address).map_err(failed("agents", address))?;
+        addresses.agents = listener.local_addr().ok();
+        let greet = greet_agents(ocim, gate.clone(), tls_if(settings.tls.agents));
+        tasks.spawn(transport::accept(listener, greet));
+    }
     Ok(addresses)
+}
+
+/// What becomes of a desktop agent's connection.
+fn greet_agents(
+    ocim: Arc<Ocim>,
+    gate: Gate,
+    tls: Option<Tls>,
+) -> impl FnMut(TcpStream, SocketAddr) {
+    move |stream, peer| {
+        let Some(place) = gate.enter(peer.ip()) else {
+            return tracing::debug!(address = %peer.ip(), "too many connections from one address");
+        };
+        let (ocim, address) = (ocim.clone(), peer.ip());
+        let safe = tls.is_some() || address.to_canonical().is_loopback();
+        match tls.clone() {
+            None => tokio::spawn(async move {
+                let _place = place;
+                ocim::tcp::serve(ocim, stream, address, safe).await;
+            }),
+            Some(tls) => tokio::spawn(async move {
+                let _place = place;
+                if let Some(stream) = Box::pin(tls.handshake(stream)).await {
+                    ocim::tcp::serve(ocim, stream, address, safe).await;
+                }
+            }),
+        };
+    }
 }
 
 impl Running {

@@ -24,6 +24,7 @@ mod follow;
 mod framing;
 mod hostile;
 mod operation;
+mod page;
 mod pairs;
 mod reload;
 mod sessions;

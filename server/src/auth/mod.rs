@@ -137,6 +137,11 @@ pub(crate) struct Door {
     inner: Arc<Inner>,
 }
 
+/// Random text for a challenge: nobody else gets the same.
+pub(crate) fn nonce() -> String {
+    crypt::to_base64(&crypt::random::<18>())
+}
+
 /// How many keys for tokens there are; asks for a key set at its URL. Blocks.
 ///
 /// # Errors

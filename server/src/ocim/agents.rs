@@ -48,12 +48,14 @@ impl Agent {
         })
     }
 
-    async fn bind(&self) -> Result<(), String> {
+    async fn bind(&self, packet: &Packet) -> Result<(), String> {
         if self.bound.lock().is_some() {
             return Err("this connection is bound already".to_owned());
         }
         let desks = &self.ocim.desks;
-        let link = desks.bind(&self.agent, self.status).await;
+        // A desktop says it here; a WebSocket has said it at its login.
+        let status = AgentStatus::from_ocim(packet.content()).unwrap_or(self.status);
+        let link = desks.bind(&self.agent, status).await;
         let link = link.map_err(|error| error.to_string())?;
         // Not more than the line holds: each packet is confirmed once.
         let (sender, confirmed) = mpsc::unbounded_channel();
@@ -75,7 +77,7 @@ impl Agent {
     /// Does what a packet asks for.
     async fn does(&self, packet: &Packet) -> Result<(), String> {
         match packet.kind {
-            PacketType::Bind => self.bind().await,
+            PacketType::Bind => self.bind(packet).await,
             PacketType::Message if packet.body_kind() == Some(BodyType::TimeoutClose) => {
                 self.act(Act::Close(chat(packet)?)).await
             }
@@ -103,7 +105,11 @@ impl Agent {
                 })
                 .await
             }
-            PacketType::Transfer => self.act(transfer(packet)?).await,
+            PacketType::Transfer => {
+                let act = transfer(packet).map_err(|reason| not_transferred(&reason))?;
+                let done = self.act(act).await;
+                done.map_err(|reason| not_transferred(&reason))
+            }
             PacketType::Reception => self.pull(packet).await,
             PacketType::Revocation => {
                 let id = packet.pid.clone().ok_or("`pid` says what is recalled")?;
@@ -150,26 +156,25 @@ fn chat(packet: &Packet) -> Result<Chat, String> {
     }
 }
 
+/// The original's words, and what is wrong behind them.
+fn not_transferred(reason: &str) -> String {
+    format!("转接客户失败 , 请重试 . ({reason})")
+}
+
 fn transfer(packet: &Packet) -> Result<Act, String> {
-    // The original's words, and what is wrong behind them.
-    let failed = |reason: &str| format!("转接客户失败 , 请重试 . ({reason})");
-    let asked = Transfer::parse(packet.content()).map_err(|error| failed(&error.to_string()))?;
+    let asked = Transfer::parse(packet.content()).map_err(|error| error.to_string())?;
     let to = match (packet.body_kind(), asked.to_waiter, asked.team) {
         (Some(BodyType::TransferWaiter), Some(waiter), _) => TransferTo::Agent(waiter),
         (Some(BodyType::TransferTeam), _, Some(team)) => {
             TransferTo::Team(team, asked.skill.into_iter().collect())
         }
-        _ => {
-            return Err(failed(
-                "TRANSFER_WAITER needs toWc, TRANSFER_TEAM needs tmc",
-            ));
-        }
+        _ => return Err("TRANSFER_WAITER needs toWc, TRANSFER_TEAM needs tmc".to_owned()),
     };
     let chat = match (chat(packet), asked.customer) {
         (Ok(chat @ Chat::Episode(_)), _) => chat,
         (_, Some(customer)) => Chat::Customer(customer.as_str().into()),
         (Ok(chat), None) => chat,
-        (Err(reason), None) => return Err(failed(&reason)),
+        (Err(reason), None) => return Err(reason),
     };
     Ok(Act::Transfer {
         chat,
@@ -306,7 +311,7 @@ impl Teller {
             }
             AgentEvent::TransferFailed(chat, why) => {
                 let packet = of(PacketType::Transfer, &chat);
-                packet.body(BodyType::Fail, format!("转接客户失败 , 请重试 . ({why:?})"))
+                packet.body(BodyType::Fail, not_transferred(&format!("{why:?}")))
             }
             AgentEvent::Supervised(chat, level) => tip(&chat, &format!("supervision: {level:?}")),
             AgentEvent::Status(agent, status) => Packet {

@@ -9,10 +9,10 @@
 //! - `request`, `answer`: HTTP around it
 //! - `session`, `table`, `line`: a customer while he is here, all of them, what waits for one
 //! - `websocket`, `upgraded`: a WebSocket's beginning, and the rest of its life
-//! - `agents`: the other side of the desk
+//! - `agents`, `tcp`: the other side of the desk, and its desktop client
 //! - `notices`: what the desk tells a customer, as packets
 //!
-//! Called by `api`, for everything under these two paths.
+//! Called by `api`, for everything under these two paths, and by `Server` for desktop agents.
 
 mod agents;
 mod answer;
@@ -25,6 +25,7 @@ mod request;
 mod session;
 pub(crate) mod settings;
 mod table;
+pub(crate) mod tcp;
 mod upgraded;
 mod websocket;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tidings_core::custody::{Verdict, Want};
 use tidings_core::ids::LinkId;
+use tidings_core::message::MessageRef;
 use tidings_core::shard::{Action, CloseReason, Event, Input};
 use tidings_core::time::Now;
 
@@ -289,39 +290,50 @@ impl Guarded {
                 message,
                 extended,
                 again,
-            } => {
-                let Some(end) = self.end(link).cloned() else {
-                    return;
-                };
-                if let LinkEnd::Stream(stream) = &end {
-                    let droppable = message.seq == 0;
-                    if (droppable && stream.is_full()) || (again && stream.has_unsent()) {
-                        return;
-                    }
-                }
-                self.metrics.delivered(again);
-                stage!(id = %message.id, from = %message.from, to = %message.to, link = link.0,
-                    seq = message.seq, again, "sent");
-                if let Some(station) = self.station(link).filter(|_| message.seq > 0) {
-                    self.trail.sent(&message, station, now.wall_ms);
-                }
-                if let LinkEnd::Local(local) = end {
-                    local.message(&message, again);
-                    return todo.local.push(local);
-                }
-                put(&end, self.encoder.message(&message, extended), todo);
-            }
-            Action::Acknowledged { link, message } => {
-                stage!(id = %message.id, from = %message.from, to = %message.to, link = link.0,
-                    seq = message.seq, "acknowledged");
-                if let Some(station) = self.station(link) {
-                    self.trail.acknowledged(&message, station, now.wall_ms);
-                }
-            }
+            } => self.deliver(now, link, &message, (extended, again), todo),
+            Action::Acknowledged { link, message } => self.acknowledged(now, link, &message),
             Action::Close { link, reason } => self.close(link, reason, todo),
             Action::Pause { link } => self.pause(link, true, todo),
             Action::Resume { link } => self.pause(link, false, todo),
             _ => {}
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        message: &MessageRef,
+        (extended, again): (bool, bool),
+        todo: &mut Todo,
+    ) {
+        let Some(end) = self.end(link).cloned() else {
+            return;
+        };
+        if let LinkEnd::Stream(stream) = &end {
+            let droppable = message.seq == 0;
+            if (droppable && stream.is_full()) || (again && stream.has_unsent()) {
+                return;
+            }
+        }
+        self.metrics.delivered(again);
+        stage!(id = %message.id, from = %message.from, to = %message.to, link = link.0,
+            seq = message.seq, again, "sent");
+        if let Some(station) = self.station(link).filter(|_| message.seq > 0) {
+            self.trail.sent(message, station, now.wall_ms);
+        }
+        if let LinkEnd::Local(local) = end {
+            local.message(message, again);
+            return todo.local.push(local);
+        }
+        put(&end, self.encoder.message(message, extended), todo);
+    }
+
+    fn acknowledged(&mut self, now: Now, link: LinkId, message: &MessageRef) {
+        stage!(id = %message.id, from = %message.from, to = %message.to, link = link.0,
+            seq = message.seq, "acknowledged");
+        if let Some(station) = self.station(link) {
+            self.trail.acknowledged(message, station, now.wall_ms);
         }
     }
 

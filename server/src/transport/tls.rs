@@ -170,7 +170,8 @@ impl Tls {
         }
     }
 
-    async fn handshake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    /// Shakes hands; `None` if that fails, and the connection is closed.
+    pub(crate) async fn handshake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
         let before = self.inner.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.inner.waiting);
         if before >= limits::TLS_WAITING_MAX {

@@ -154,7 +154,7 @@ impl Rig {
             Action::Pause { link } => self.paused.push(link),
             Action::Resume { link } => self.paused.retain(|l| *l != link),
             Action::Tell(event) => self.events.push(event),
-            Action::Ask { .. } | Action::Submitted { .. } => {}
+            Action::Ask { .. } | Action::Submitted { .. } | Action::Acknowledged { .. } => {}
         }
     }
 

@@ -179,7 +179,10 @@ impl Registry {
         self.change(|db| {
             let count: usize = db.query_row("SELECT count(*) FROM api_key", [], |r| r.get(0))?;
             if count >= limits::API_KEYS_MAX {
-                return refuse(format!("there are {count} keys; revoke one first"));
+                let max = limits::API_KEYS_MAX;
+                return refuse(format!(
+                    "there are {count} keys and API_KEYS_MAX = {max}: revoke one first"
+                ));
             }
             db.execute(
                 "INSERT INTO api_key (hash, scope, name, created_ms) VALUES (?1, ?2, ?3, ?4)",
@@ -271,7 +274,10 @@ impl Registry {
         self.change(|db| {
             let count: usize = db.query_row("SELECT count(*) FROM block", [], |r| r.get(0))?;
             if count >= limits::BLOCKS_MAX {
-                return refuse(format!("there are {count} blocks; lift some first"));
+                let max = limits::BLOCKS_MAX;
+                return refuse(format!(
+                    "there are {count} blocks and BLOCKS_MAX = {max}: lift some first"
+                ));
             }
             db.execute(
                 "INSERT INTO block (kind, what, reason, since_ms) VALUES (?1, ?2, ?3, ?4) \

@@ -102,6 +102,7 @@ pub struct Waiting {
     keys: ScramKeys,
     gs2: String,
     nonce: String,
+    message: String,
     /// Both first messages, which the proof covers.
     said: String,
 }
@@ -149,24 +150,30 @@ pub fn parse_first(message: &[u8]) -> Result<ClientFirst, ScramError> {
 }
 
 impl ClientFirst {
-    /// The server's first message, and what waits for the second. `nonce` is random and printable
+    /// What has a first message for the client and waits for his second. `nonce` is random and printable
     /// ASCII without a comma. For a user who is not there, give keys that nobody's password fits.
     #[must_use]
-    pub fn challenge(self, keys: ScramKeys, nonce: &str) -> (String, Waiting) {
+    pub fn challenge(self, keys: ScramKeys, nonce: &str) -> Waiting {
         let nonce = format!("{}{nonce}", self.nonce);
         let salt = STANDARD.encode(&keys.salt);
         let message = format!("r={nonce},s={salt},i={}", keys.iterations);
-        let waiting = Waiting {
+        Waiting {
             keys,
             gs2: self.gs2,
             said: format!("{},{message}", self.bare),
+            message,
             nonce,
-        };
-        (message, waiting)
+        }
     }
 }
 
 impl Waiting {
+    /// The server's first message: the challenge.
+    #[must_use]
+    pub fn challenge(&self) -> &str {
+        &self.message
+    }
+
     /// Verifies the client's second message, `c=…,r=NONCE,p=PROOF`; answers the server's last.
     ///
     /// # Errors

@@ -36,8 +36,8 @@ fn keys() -> ScramKeys {
 fn scram_as_in_rfc_7677() {
     let first = parse_first(FIRST.as_bytes()).unwrap();
     assert_eq!(first.user, "user");
-    let (challenge, waiting) = first.challenge(keys(), NONCE);
-    assert_eq!(challenge, CHALLENGE);
+    let waiting = first.challenge(keys(), NONCE);
+    assert_eq!(waiting.challenge(), CHALLENGE);
     assert_eq!(waiting.finish(FINAL.as_bytes()), Ok(VERIFIER.to_owned()));
 }
 
@@ -45,7 +45,7 @@ fn scram_as_in_rfc_7677() {
 fn scram_refuses_in_the_words_of_rfc_5802() {
     let finish = |message: &str| {
         let first = parse_first(FIRST.as_bytes()).unwrap();
-        first.challenge(keys(), NONCE).1.finish(message.as_bytes())
+        first.challenge(keys(), NONCE).finish(message.as_bytes())
     };
     let proof = FINAL.replace("p=dHzb", "p=dHzc");
     assert_eq!(finish(&proof), Err(ScramError::Proof));
@@ -64,7 +64,7 @@ fn scram_refuses_in_the_words_of_rfc_5802() {
     }
     let other = |keys: ScramKeys| {
         let first = parse_first(FIRST.as_bytes()).unwrap();
-        first.challenge(keys, NONCE).1.finish(FINAL.as_bytes())
+        first.challenge(keys, NONCE).finish(FINAL.as_bytes())
     };
     let salt = keys().salt;
     let wrong = ScramKeys::derive(&salted("pencils", &salt, 4096), salt, 4096);
@@ -139,9 +139,9 @@ proptest! {
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = parse_plain(&bytes);
         if let Ok(first) = parse_first(&bytes) {
-            let _ = first.challenge(keys_for_any(), "n").1.finish(&bytes);
+            let _ = first.challenge(keys_for_any(), "n").finish(&bytes);
         }
-        let waiting = parse_first(FIRST.as_bytes()).unwrap().challenge(keys_for_any(), NONCE).1;
+        let waiting = parse_first(FIRST.as_bytes()).unwrap().challenge(keys_for_any(), NONCE);
         let _ = waiting.finish(&bytes);
         let _ = Start::parse(&String::from_utf8_lossy(&bytes));
     }
