@@ -278,6 +278,8 @@ pub const POSITIONS_PER_STEP_MAX: usize = 64;
 pub const POSITIONS_WAIT_MS_MIN: u64 = 1_000;
 /// Between two portions of one look at the places of those who wait.
 pub const POSITIONS_PORTION_MS: u64 = 20;
+/// Agents are told the length of a queue again after so long at the earliest.
+pub const QUEUE_LENGTH_WAIT_MS_MIN: u64 = 1_000;
 /// Departures from a queue that must be known before an estimated wait is shown.
 pub const ESTIMATE_SAMPLES_MIN: u64 = 20;
 /// Time constant of the rate at which a queue moves.

@@ -22,7 +22,8 @@ use std::process::ExitCode;
 /// What `tidings bench` takes.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum BenchArgs {
-    /// The customer-service dispatcher, in virtual time, beside what theory allows
+    /// The customer-service dispatcher in virtual time, beside what theory allows; a server's desk
+    /// with customers and agents over sockets, beside the dispatcher
     Desk(desk::DeskArgs),
     /// Pairs of users, one sends to the other: throughput, latency, loss, order
     Relay(relay::RelayArgs),
@@ -37,7 +38,7 @@ pub(crate) enum BenchArgs {
 /// Runs one benchmark. The exit code is 1 if a promise was broken: loss, doubles, disorder.
 pub(crate) fn run(args: BenchArgs) -> anyhow::Result<ExitCode> {
     match args {
-        BenchArgs::Desk(args) => desk::run(args).map(|()| ExitCode::SUCCESS),
+        BenchArgs::Desk(args) => desk::run(args),
         BenchArgs::Relay(args) => relay::run(&args),
         BenchArgs::Idle(args) => idle::run(&args),
         BenchArgs::Login(args) => login::run(&args),
@@ -72,6 +73,14 @@ mod tests {
         ] {
             parse(&format!("{line} {SERVER}")).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
+        for line in [
+            "desk --scenario S1 --seeds 2 --json",
+            "desk --prepare --data d --agents 500 --capacity 3",
+            "desk --server http://127.0.0.1:8080 --load 1.2 --handle-ms 20000 --transport mixed",
+            "desk --server http://127.0.0.1:8080 --agents-address 127.0.0.1:6067 --survive --pid 7",
+        ] {
+            parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
     }
 
     #[test]
@@ -82,6 +91,11 @@ mod tests {
             "relay --server tcp://127.0.0.1:8901 --vs-pid 8",
             "relay --server carrier-pigeon://127.0.0.1:8901",
             "fanout --server tcp://127.0.0.1:8901 --group all --members 1",
+            "desk",
+            "desk --prepare",
+            "desk --scenario S1 --server http://127.0.0.1:8080",
+            "desk --server tcp://127.0.0.1:8901",
+            "desk --server http://127.0.0.1:8080 --load 0",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

@@ -8,6 +8,7 @@
 //! | variable | what | default |
 //! |---|---|---|
 //! | `TIDINGS_TEST_KILL_ROUNDS` | rounds of load, SIGKILL, restart | 5 |
+//! | `TIDINGS_TEST_DESK_KILLS` | SIGKILLs while a desk serves | 2 |
 //! | `TIDINGS_TEST_HOSTILE_FRAMES` | random and mutated frames per transport | 20000 |
 //! | `TIDINGS_TEST_SEED` | of everything random | 1 |
 //!
@@ -20,6 +21,7 @@
 
 mod admin;
 mod backup;
+mod desk;
 mod follow;
 mod framing;
 mod hostile;

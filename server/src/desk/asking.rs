@@ -105,8 +105,20 @@ impl Driver {
         if !self.desk.agent(agent).is_some_and(|known| known.live) {
             return Err(Refusal::NotBound);
         }
-        let episode = self.episode(agent, chat).ok_or(Refusal::NoEpisode)?;
-        let stage = self.desk.stage(episode).ok_or(Refusal::NoEpisode)?;
+        let open = self.episode(agent, chat);
+        let open = open.and_then(|episode| Some((episode, self.desk.stage(episode)?)));
+        let Some((episode, stage)) = open else {
+            // A last word after the end reaches the customer at his next login (OCIM's OFFLINE).
+            let late = match chat {
+                Chat::Episode(episode) => {
+                    let ended = self.desk.ended_episode(*episode);
+                    let his = ended.is_some_and(|ended| ended.agent == Some(agent));
+                    his.then_some(*episode)
+                }
+                Chat::Customer(user) => self.ended_with(agent, |chat| chat.customer == *user),
+            };
+            return late.ok_or(Refusal::NoEpisode);
+        };
         let part = self.desk.supervisors(episode);
         let part = part
             .iter()
@@ -120,6 +132,20 @@ impl Driver {
         } else {
             Err(Refusal::NotYours)
         }
+    }
+
+    /// The newest ended episode that this agent served to its end, as long as it can be rated.
+    pub(super) fn ended_with(
+        &self,
+        agent: AgentId,
+        wanted: impl Fn(&super::driver::Chat) -> bool,
+    ) -> Option<EpisodeId> {
+        let ended = self.chats.iter().filter(|(_, chat)| wanted(chat));
+        let his = |id: &&EpisodeId| {
+            let ended = self.desk.ended_episode(**id);
+            ended.is_some_and(|ended| ended.agent == Some(agent))
+        };
+        ended.map(|(id, _)| id).filter(his).max().copied()
     }
 
     fn transfer(
@@ -167,7 +193,9 @@ impl Driver {
     ) {
         let named = match chat {
             Chat::Episode(episode) => Some(*episode),
-            chat @ Chat::Customer(_) => self.episode(agent, chat),
+            Chat::Customer(user) => self
+                .episode(agent, chat)
+                .or_else(|| self.ended_with(agent, |chat| chat.customer == *user)),
         };
         let known = named.and_then(|episode| Some((episode, self.chats.get(&episode)?.clone())));
         let Some((episode, names)) = known else {

@@ -25,6 +25,7 @@ use super::agents::Agents;
 use super::directory::TenantRoster;
 use super::inbox::{Item, Reply};
 use super::notice;
+use super::queues::Queues;
 use super::row::{Row, Who};
 use crate::handle::new_id;
 use crate::router::Router;
@@ -33,6 +34,12 @@ use crate::router::Router;
 const REBUILD_AGAIN: Duration = Duration::from_secs(1);
 /// What agents have read is written at least so often.
 const READ_WRITTEN: Duration = Duration::from_secs(1);
+
+/// Names of so many episodes are kept without a look at who has ended.
+const CHATS_MIN: usize = 1024;
+
+/// By episode and agent: the number of a message.
+pub(super) type Read = BTreeMap<(EpisodeId, AgentId), u64>;
 
 /// An episode's names, for as long as it can be spoken of.
 #[derive(Debug, Clone)]
@@ -64,8 +71,8 @@ pub(super) enum After {
     /// What the machine wants.
     Do(Action),
     /// An agent's session begins: what it is told before everything else, and the episodes that he
-    /// serves already.
-    Begin(AgentId, Vec<EpisodeId>),
+    /// serves already, with their first and last message. What comes after is routed to him.
+    Begin(AgentId, Vec<(EpisodeId, u64, u64)>),
 }
 
 /// See the module.
@@ -84,9 +91,12 @@ pub(super) struct Driver {
     /// Everything up to this position has been decided about.
     pub(super) upto: u64,
     /// Up to where agents have their episodes' messages.
-    pub(super) read: BTreeMap<(AgentId, EpisodeId), u64>,
-    pub(super) unwritten: BTreeMap<(AgentId, EpisodeId), u64>,
-    pub(super) roster: TenantRoster,
+    pub(super) read: Read,
+    pub(super) unwritten: Read,
+    pub(super) queues: Queues,
+    /// At so many names those of ended episodes are looked for.
+    chats_max: usize,
+    pub(super) roster: Arc<TenantRoster>,
     /// The desk's time at `since`.
     start: Time,
     since: Instant,
@@ -95,7 +105,11 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(tenant: Arc<Tenant>, router: Arc<Router>, roster: TenantRoster) -> Driver {
+    pub(super) fn new(
+        tenant: Arc<Tenant>,
+        router: Arc<Router>,
+        roster: Arc<TenantRoster>,
+    ) -> Driver {
         Driver {
             tenant,
             router,
@@ -108,6 +122,8 @@ impl Driver {
             upto: 0,
             read: BTreeMap::new(),
             unwritten: BTreeMap::new(),
+            queues: Queues::default(),
+            chats_max: CHATS_MIN,
             roster,
             start: Time(0),
             since: Instant::now(),
@@ -137,6 +153,7 @@ impl Driver {
     pub(super) async fn run(mut self) {
         let mut written = Instant::now();
         while !self.tenant.inbox.is_closed() {
+            self.tell_queues();
             let (mut items, missed) = self.tenant.inbox.take();
             let due = self.desk.next_deadline().is_some_and(|at| at <= self.now());
             let write = !self.unwritten.is_empty() && written.elapsed() >= READ_WRITTEN;
@@ -168,6 +185,9 @@ impl Driver {
         if !self.unwritten.is_empty() {
             wait = wait.min(READ_WRITTEN.saturating_sub(written.elapsed()));
         }
+        if let Some(at) = self.queues.next() {
+            wait = wait.min(at.saturating_duration_since(Instant::now()));
+        }
         let wait = wait.max(Duration::from_millis(1));
         let _ = tokio::time::timeout(wait, self.tenant.inbox.woken()).await;
     }
@@ -190,8 +210,7 @@ impl Driver {
                     reply,
                 } => {
                     self.agents.begin(agent, session, events);
-                    let serves = self.desk.serves(agent);
-                    batch.after.push(After::Begin(agent, serves));
+                    self.begins(agent, &mut batch);
                     self.asked(Event::Bind(agent, status), agent, reply, &mut batch);
                 }
                 Item::Gone { agent, session } => {
@@ -219,6 +238,15 @@ impl Driver {
             }
         }
         batch
+    }
+
+    /// A session of an agent begins, before anything is decided about it.
+    pub(super) fn begins(&self, agent: AgentId, batch: &mut Batch) {
+        let serves = self.desk.serves(agent).into_iter().filter_map(|episode| {
+            let known = self.desk.episode(episode)?;
+            Some((episode, known.first_seq, known.last_seq))
+        });
+        batch.after.push(After::Begin(agent, serves.collect()));
     }
 
     /// Tells the machine what an operator has changed.
@@ -260,7 +288,10 @@ impl Driver {
                 .messages
                 .insert((conversation, message.seq), message.clone());
             let Some(episode) = self.desk.episode_of(conversation) else {
-                return;
+                let late =
+                    self.ended_with(AgentId(agent), |chat| chat.conversation == conversation);
+                let late = late.map(|episode| (episode.0, conversation, message.seq));
+                return batch.row.late.extend(late);
             };
             let says = Event::AgentSays {
                 agent: AgentId(agent),
@@ -343,10 +374,10 @@ impl Driver {
         if self.desk.stage(episode).is_none() {
             return;
         }
-        let known = self.read.entry((agent, episode)).or_default();
+        let known = self.read.entry((episode, agent)).or_default();
         if *known < seq {
             *known = seq;
-            self.unwritten.insert((agent, episode), seq);
+            self.unwritten.insert((episode, agent), seq);
         }
     }
 
@@ -402,8 +433,13 @@ impl Driver {
                 if let Some(chat) = self.chats.get(episode).cloned() {
                     self.forget(&chat.customer, chat.conversation);
                 }
-                self.read.retain(|(_, of), _| of != episode);
-                self.unwritten.retain(|(_, of), _| of != episode);
+                let of = (*episode, AgentId(0))..=(*episode, AgentId(u32::MAX));
+                for read in [&mut self.read, &mut self.unwritten] {
+                    let gone: Vec<_> = read.range(of.clone()).map(|(key, _)| *key).collect();
+                    for key in gone {
+                        read.remove(&key);
+                    }
+                }
             }
             _ => {}
         }
@@ -424,8 +460,9 @@ impl Driver {
         batch.row.upto = self.upto;
         let unwritten = std::mem::take(&mut self.unwritten);
         let read = unwritten.iter();
-        batch.row.read = read.map(|((a, e), seq)| (a.0, e.0, *seq)).collect();
-        let has_row = !batch.row.entries.is_empty() || !batch.row.read.is_empty();
+        batch.row.read = read.map(|((e, a), seq)| (a.0, e.0, *seq)).collect();
+        let row = &batch.row;
+        let has_row = !(row.entries.is_empty() && row.read.is_empty() && row.late.is_empty());
         let mut drafts = std::mem::take(&mut batch.drafts);
         if has_row {
             let id = new_id();
@@ -471,6 +508,10 @@ impl Driver {
         self.send_typed().await;
         if has_row {
             self.tenant.committed(self.row_seq);
+        }
+        if self.chats.len() > self.chats_max {
+            self.forget_ended();
+            self.chats_max = CHATS_MIN.max(2 * self.chats.len());
         }
         true
     }

@@ -1,6 +1,8 @@
 //! Who is told what: customers through the conversation's log, agents through their sessions.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tidings_core::custody::Draft;
 use tidings_core::desk::{Action, AgentId, Ending, EpisodeId, How, Party, TeamId};
@@ -12,7 +14,10 @@ use super::act::{AgentEvent, Author, ChatInfo, Profile};
 use super::driver::{After, Batch, Chat, Driver};
 use super::notice::{self, ClosedBy, Notice};
 use crate::handle::new_id;
-use crate::store::Page;
+use crate::store::{Page, StoreError};
+
+/// A part of a conversation's log for an agent: its first and its last message.
+type Part = (EpisodeId, AgentId, u64, u64);
 
 impl Driver {
     /// What a customer is told of an action, ahead of the commit.
@@ -145,6 +150,7 @@ impl Driver {
 
     /// What is done once everything is on disk.
     pub(super) async fn emit(&mut self, batch: Batch) {
+        let mut parts = self.read_parts(&batch).await;
         let messages = batch.messages;
         for after in batch.after {
             match after {
@@ -154,7 +160,13 @@ impl Driver {
                     agent,
                     from_seq,
                     to_seq,
-                }) => self.hand_over(episode, agent, from_seq, to_seq).await,
+                }) => {
+                    let part = (episode, agent, from_seq, to_seq);
+                    match parts.remove(&part) {
+                        Some(read) => self.hand_read(part, read),
+                        None => self.hand_over(part).await,
+                    }
+                }
                 After::Do(Action::Route {
                     episode,
                     to: Party::Agent(agent),
@@ -165,12 +177,51 @@ impl Driver {
                     };
                     match messages.get(&(chat.conversation, seq)) {
                         Some(message) => self.pass(episode, agent, message),
-                        None => self.hand_over(episode, agent, seq, seq).await,
+                        None => self.hand_over((episode, agent, seq, seq)).await,
                     }
                 }
                 After::Do(action) => self.tell(action),
             }
         }
+    }
+
+    /// What a batch hands over, read in one go: under load it is a part of a log for every customer.
+    async fn read_parts(
+        &self,
+        batch: &Batch,
+    ) -> HashMap<Part, Result<Vec<MessageRef>, StoreError>> {
+        let (mut parts, mut unread) = (HashMap::new(), Vec::new());
+        for after in &batch.after {
+            let After::Do(Action::HandOver {
+                episode,
+                agent,
+                from_seq,
+                to_seq,
+            }) = after
+            else {
+                continue;
+            };
+            let part = (*episode, *agent, *from_seq, *to_seq);
+            let conversation = self.chats.get(episode).map(|chat| chat.conversation);
+            let known = |seq| Some(batch.messages.get(&(conversation?, seq))?.clone());
+            match (*from_seq..=*to_seq).map(known).collect() {
+                // He came in this batch.
+                Some(here) => drop(parts.insert(part, Ok(here))),
+                None => unread.extend(self.page(part).map(|page| (part, page))),
+            }
+        }
+        if unread.is_empty() {
+            return parts;
+        }
+        let store = self.router.store().clone();
+        let read = move || {
+            let read = unread.into_iter();
+            let read = read.map(|(part, (key, page))| (part, store.history(&key, page)));
+            Ok(read.collect::<Vec<_>>())
+        };
+        // What is missing here is read by itself.
+        parts.extend(self.router.blocking(read).await.unwrap_or_default());
+        parts
     }
 
     fn tell(&mut self, action: Action) {
@@ -180,7 +231,11 @@ impl Driver {
                 position,
                 wait_ms,
             } => self.position(episode, position, wait_ms),
-            Action::QueueLength { team, waiting } => self.queue_length(team, waiting),
+            Action::QueueLength { team, waiting } => {
+                if self.queues.changed(team, waiting, Instant::now()) {
+                    self.queue_length(team, waiting);
+                }
+            }
             Action::Offer {
                 episode,
                 agent,
@@ -291,6 +346,13 @@ impl Driver {
         }));
     }
 
+    /// Tells agents what was held back.
+    pub(super) fn tell_queues(&mut self) {
+        for (team, waiting) in self.queues.due(Instant::now()) {
+            self.queue_length(team, waiting);
+        }
+    }
+
     fn queue_length(&mut self, team: TeamId, waiting: u64) {
         let Some((name, _)) = self.roster.team(team.0) else {
             return;
@@ -307,7 +369,7 @@ impl Driver {
     }
 
     /// What a session of an agent is told first.
-    async fn begin(&mut self, agent: AgentId, serves: Vec<EpisodeId>) {
+    async fn begin(&mut self, agent: AgentId, serves: Vec<(EpisodeId, u64, u64)>) {
         let Some(profile) = self.profile(agent) else {
             return;
         };
@@ -324,19 +386,15 @@ impl Driver {
                 self.agents.tell(agent, AgentEvent::Queue { team, waiting });
             }
         }
-        for episode in serves {
+        for (episode, first, last) in serves {
             self.tell_chat(agent, episode, |chat| AgentEvent::Given {
                 chat,
                 how: None,
                 transfer: None,
             });
-            let Some(known) = self.desk.episode(episode) else {
-                continue;
-            };
-            let (first, last) = (known.first_seq, known.last_seq);
-            let read = self.read.get(&(agent, episode)).copied().unwrap_or(0);
-            self.hand_over(episode, agent, first.max(read + 1), last)
-                .await;
+            let read = self.read.get(&(episode, agent)).copied().unwrap_or(0);
+            let part = (episode, agent, first.max(read + 1), last);
+            self.hand_over(part).await;
         }
     }
 
@@ -358,22 +416,35 @@ impl Driver {
         })
     }
 
-    /// A part of the conversation's log, to an agent.
-    async fn hand_over(&mut self, episode: EpisodeId, agent: AgentId, from: u64, to: u64) {
+    /// Where a part of a conversation's log lies, if its agent is there to get it.
+    fn page(&self, (episode, agent, from, to): Part) -> Option<(String, Page)> {
         if from > to || !self.agents.is_present(agent) {
-            return;
+            return None;
         }
-        let Some(chat) = self.chats.get(&episode) else {
-            return;
-        };
-        let key = pair_key(&chat.customer, &chat.address);
+        let chat = self.chats.get(&episode)?;
         let count = usize::try_from(to - from + 1).unwrap_or(usize::MAX);
         let count = count.min(tidings_core::limits::DESK_AGENT_EVENTS_MAX / 2);
         // The last ones, if there are more than a session takes at once; the rest is history.
         let page = Page::Before(to + 1, count);
+        Some((pair_key(&chat.customer, &chat.address), page))
+    }
+
+    /// A part of the conversation's log, to an agent.
+    async fn hand_over(&mut self, part: Part) {
+        let Some((key, page)) = self.page(part) else {
+            return;
+        };
         let store = self.router.store().clone();
-        let read = move || store.history(&key, page);
-        match self.router.blocking(read).await {
+        let read = self
+            .router
+            .blocking(move || store.history(&key, page))
+            .await;
+        self.hand_read(part, read);
+    }
+
+    fn hand_read(&mut self, part: Part, read: Result<Vec<MessageRef>, StoreError>) {
+        let (episode, agent, from, _) = part;
+        match read {
             Ok(found) => {
                 for message in found.iter().filter(|m| m.seq >= from) {
                     self.pass(episode, agent, message);

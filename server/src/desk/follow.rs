@@ -52,8 +52,8 @@ impl Driver {
                 }
                 for (agent, episode, seq) in row.read {
                     let of = (
-                        tidings_core::desk::AgentId(agent),
                         tidings_core::desk::EpisodeId(episode),
+                        tidings_core::desk::AgentId(agent),
                     );
                     self.read.insert(of, seq);
                 }
@@ -64,7 +64,7 @@ impl Driver {
         self.wind();
         let desk = &self.desk;
         self.read
-            .retain(|(_, episode), _| desk.stage(*episode).is_some());
+            .retain(|(episode, _), _| desk.stage(*episode).is_some());
         self.forget_ended();
         Ok(())
     }

@@ -3,7 +3,8 @@
 //! - `directory`: what an operator sets up: tenants, teams, skills, agents, canned replies; `demo`:
 //!   what `serve --demo` does
 //! - `driver`, with `emit`, `asking`, `follow`: one task per tenant around one machine
-//! - `inbox`: what waits for it; `row`: how its transitions lie in the store
+//! - `inbox`: what waits for it; `row`: how its transitions lie in the store; `queues`: how often
+//!   agents hear how many wait
 //! - `sink`: storage listeners, which follow the log by themselves
 //! - `notice`: what customers are told; `act`: what agents ask and are told; `agents`: their sessions;
 //!   `typed`: agents on ordinary sessions
@@ -27,6 +28,7 @@ mod emit;
 mod follow;
 mod inbox;
 pub mod notice;
+mod queues;
 pub(crate) mod records;
 mod remove;
 mod row;
@@ -107,7 +109,7 @@ impl Tenant {
         })
     }
 
-    fn roster(&self) -> TenantRoster {
+    fn roster(&self) -> Arc<TenantRoster> {
         let roster = self.directory.roster();
         roster.tenants.get(&self.name).cloned().unwrap_or_default()
     }
@@ -556,8 +558,8 @@ impl Drop for Open {
 }
 
 fn default_team<'r>(
-    (tenant, of): (&'r Name, &'r TenantRoster),
-) -> Option<(&'r Name, &'r TenantRoster, String)> {
+    (tenant, of): (&'r Name, &'r Arc<TenantRoster>),
+) -> Option<(&'r Name, &'r Arc<TenantRoster>, String)> {
     let team = of.tenant.default_team.clone()?;
     of.teams.contains_key(&*team).then_some((tenant, of, team))
 }

@@ -21,6 +21,10 @@ pub(crate) struct Row {
     /// Agent, episode, number: up to there the agent has the episode's messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) read: Vec<(u32, u64, u64)>,
+    /// Episode, conversation, number: what an agent wrote to a customer whom he had served, after
+    /// the end of the episode.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) late: Vec<(u64, ConversationId, u64)>,
 }
 
 /// The names behind a conversation's number.

@@ -11,7 +11,7 @@ use tidings_core::ids::{Name, SERVER};
 use tidings_core::message::{Message, MessageRef};
 
 use super::act::{AgentEvent, Author, Chat, ChatInfo};
-use super::driver::{After, Batch, Driver, refusal};
+use super::driver::{Batch, Driver, refusal};
 use super::notice::{self, ClosedBy};
 use crate::handle::new_id;
 
@@ -106,8 +106,7 @@ impl Driver {
     /// A session of texts begins.
     fn bind_typed(&mut self, agent: AgentId, status: AgentStatus, batch: &mut Batch) {
         self.agents.begin_typed(agent);
-        let serves = self.desk.serves(agent);
-        batch.after.push(After::Begin(agent, serves));
+        self.begins(agent, batch);
         self.step(Event::Bind(agent, status), batch);
     }
 

@@ -1,4 +1,5 @@
-//! `tidings bench desk`: how far the dispatcher is from the best that any could do.
+//! `tidings bench desk`: how far the dispatcher is from the best that any could do, and (`live`) a
+//! whole server from its dispatcher.
 //!
 //! The production machine is driven in virtual time through a scenario, by several seeds, and its
 //! figures stand beside queueing theory's bounds. Other policies can be put in its place, so that
@@ -6,6 +7,7 @@
 
 mod bound;
 mod dispatcher;
+mod live;
 mod policy;
 mod prng;
 mod production;
@@ -19,18 +21,27 @@ mod tests;
 mod world;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use policy::Policy;
 use scenario::Scenario;
 use stats::Tally;
 use world::World;
 
-/// What to simulate.
+/// What to simulate, or which server to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DeskArgs {
-    /// Which scenario.
-    #[arg(long, value_enum, ignore_case = true)]
-    pub(crate) scenario: scenario::Name,
+    /// Which scenario to simulate.
+    #[arg(
+        long,
+        value_enum,
+        ignore_case = true,
+        required_unless_present_any = ["server", "prepare"],
+        conflicts_with_all = ["server", "prepare"]
+    )]
+    pub(crate) scenario: Option<scenario::Name>,
+    #[command(flatten)]
+    live: live::LiveArgs,
     /// First seed; the others follow it.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -54,16 +65,19 @@ pub(crate) struct DeskArgs {
 /// Runs it and prints what was measured.
 ///
 /// # Errors
-/// If the plot cannot be written.
-pub(crate) fn run(args: DeskArgs) -> anyhow::Result<()> {
-    let scenario = args.scenario.at(args.scenario.load());
+/// If the plot cannot be written, or the server cannot be measured.
+pub(crate) fn run(args: DeskArgs) -> anyhow::Result<ExitCode> {
+    let Some(name) = args.scenario else {
+        return live::run(&args.live, args.seed, args.json);
+    };
+    let scenario = name.at(name.load());
     let runs = simulate(
         &scenario,
         args.policy,
         args.seed..args.seed + args.seeds,
         args.arrivals,
     );
-    let report = report::Report::new(args.scenario, &scenario, args.policy, args.arrivals, &runs);
+    let report = report::Report::new(name, &scenario, args.policy, args.arrivals, &runs);
     if args.json {
         println!("{}", report.json());
     } else {
@@ -72,10 +86,10 @@ pub(crate) fn run(args: DeskArgs) -> anyhow::Result<()> {
     if let Some(file) = args.svg {
         std::fs::write(
             &file,
-            svg::plot(args.scenario, args.policy, args.seed, args.arrivals),
+            svg::plot(name, args.policy, args.seed, args.arrivals),
         )?;
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// One run per seed, one after the other: decisions are timed, and would share a processor.

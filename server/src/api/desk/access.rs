@@ -186,7 +186,8 @@ impl Who {
         if self.tenant().is_some_and(|own| **own != *tenant) {
             return Err(forbidden("an agent sees his own tenant alone").with("value", tenant));
         }
-        roster.tenants.get(tenant).ok_or_else(|| no_tenant(tenant))
+        let known = roster.tenants.get(tenant).map(|known| &**known);
+        known.ok_or_else(|| no_tenant(tenant))
     }
 
     /// The same, but agents must be supervisors.

@@ -424,7 +424,7 @@ pub(super) async fn put_tenant(
     let mut given = input.value;
     without_name(&mut given, &tenant)?;
     let roster = api.desks.directory().roster();
-    let known = roster.tenants.get(&*tenant);
+    let known = roster.tenants.get(&*tenant).map(|known| &**known);
     let item = TenantBody::read(given, known)?;
     let status = match known {
         Some(_) => StatusCode::OK,

@@ -88,14 +88,17 @@ pub struct TenantRoster {
     pub agents: Items<Agent>,
     /// By name.
     pub replies: Items<Reply>,
+    /// The accounts of agents: each text names its author by number.
+    by_number: HashMap<u32, Name>,
 }
 
 impl TenantRoster {
     /// The account and the settings of the agent with this number.
     #[must_use]
     pub fn agent(&self, number: u32) -> Option<(&Name, &Agent)> {
-        let found = self.agents.iter().find(|(_, a)| a.number == number)?;
-        Some((found.0, &found.1.item))
+        let account = self.by_number.get(&number)?;
+        let (account, agent) = self.agents.get_key_value(account)?;
+        Some((account, &agent.item))
     }
 
     /// The name and the settings of the team with this number.
@@ -109,8 +112,8 @@ impl TenantRoster {
 /// Everything, as it is now.
 #[derive(Debug, Clone, Default)]
 pub struct Roster {
-    /// By name.
-    pub tenants: HashMap<Name, TenantRoster>,
+    /// By name. Shared: whoever needs one for long keeps it.
+    pub tenants: HashMap<Name, Arc<TenantRoster>>,
 }
 
 impl Roster {
@@ -208,7 +211,7 @@ impl Directory {
     ) -> Result<(), DirectoryError> {
         let roster = self.roster();
         self.known_tenant(&roster, tenant)?;
-        let taken = |(other, roster): (&Name, &TenantRoster)| {
+        let taken = |(other, roster): (&Name, &Arc<TenantRoster>)| {
             **other != *tenant && roster.teams.contains_key(name)
         };
         if roster.tenants.iter().any(taken) {
@@ -347,7 +350,8 @@ impl Directory {
         roster: &'r Roster,
         tenant: &str,
     ) -> Result<&'r TenantRoster, DirectoryError> {
-        roster.tenants.get(tenant).ok_or(DirectoryError::Unknown {
+        let known = roster.tenants.get(tenant).map(|known| &**known);
+        known.ok_or(DirectoryError::Unknown {
             kind: "tenant",
             name: tenant.to_owned(),
         })
@@ -453,31 +457,40 @@ fn check(kind: &'static str, name: &str) -> Result<(), DirectoryError> {
 }
 
 fn read(db: &Connection) -> Result<Roster, DirectoryError> {
-    let mut roster = Roster::default();
+    let mut tenants: HashMap<Name, TenantRoster> = HashMap::new();
     for (name, _, item) in items::<Tenant>(db, "tenant")? {
         let tenant = TenantRoster {
             tenant: item.item,
             ..TenantRoster::default()
         };
-        roster.tenants.insert(name, tenant);
+        tenants.insert(name, tenant);
     }
     for (name, tenant, item) in items(db, "team")? {
-        of(&mut roster, &tenant).map(|t| t.teams.insert(name, item));
+        tenants
+            .get_mut(&*tenant)
+            .map(|t| t.teams.insert(name, item));
     }
     for (name, tenant, item) in items(db, "skill")? {
-        of(&mut roster, &tenant).map(|t| t.skills.insert(name, item));
+        tenants
+            .get_mut(&*tenant)
+            .map(|t| t.skills.insert(name, item));
     }
     for (name, tenant, item) in items(db, "agent")? {
-        of(&mut roster, &tenant).map(|t| t.agents.insert(name, item));
+        if let Some(tenant) = tenants.get_mut(&*tenant) {
+            tenant.by_number.insert(item.number, name.clone());
+            tenant.agents.insert(name, item);
+        }
     }
     for (name, tenant, item) in items(db, "reply")? {
-        of(&mut roster, &tenant).map(|t| t.replies.insert(name, item));
+        tenants
+            .get_mut(&*tenant)
+            .map(|t| t.replies.insert(name, item));
     }
-    Ok(roster)
-}
-
-fn of<'r>(roster: &'r mut Roster, tenant: &str) -> Option<&'r mut TenantRoster> {
-    roster.tenants.get_mut(tenant)
+    let shared = tenants.into_iter();
+    let shared = shared.map(|(name, tenant)| (name, Arc::new(tenant)));
+    Ok(Roster {
+        tenants: shared.collect(),
+    })
 }
 
 /// Name, tenant, item.

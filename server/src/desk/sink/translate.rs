@@ -68,6 +68,14 @@ impl Translator {
             }
         }
         let mut messages = Vec::new();
+        if let Some(router) = router {
+            for (episode, conversation, seq) in &row.late {
+                let late = self
+                    .late(*episode, *conversation, *seq, router, roster)
+                    .await?;
+                messages.extend(late);
+            }
+        }
         for id in touched {
             let Some(episode) = self.episodes.get_mut(&id) else {
                 continue;
@@ -101,6 +109,27 @@ impl Translator {
             events.sort_by_key(at);
         }
         Ok(events)
+    }
+
+    /// What an agent wrote after the end.
+    async fn late(
+        &self,
+        episode: u64,
+        conversation: ConversationId,
+        seq: u64,
+        router: &Router,
+        roster: &TenantRoster,
+    ) -> Result<Option<DeskEvent>, StoreError> {
+        let Some(who) = self.who.get(&conversation) else {
+            return Ok(None);
+        };
+        let (store, key) = (router.store().clone(), pair_key(&who.customer, &who.team));
+        let read = move || store.history(&key, Page::After(seq.saturating_sub(1), 1));
+        let found = router.blocking(read).await?;
+        let found = found.iter().find(|message| message.seq == seq);
+        Ok(found
+            .and_then(|m| record(EpisodeId(episode), true, m, roster))
+            .map(DeskEvent::Message))
     }
 
     fn wall_ms(&self, time: Time) -> i64 {
@@ -281,7 +310,7 @@ async fn told(
             }
             episode.next_seq = message.seq + 1;
             if message.position > episode.told {
-                let record = record(id, episode, &message, roster);
+                let record = record(id, !episode.customer_live, &message, roster);
                 out.extend(record.map(DeskEvent::Message));
             }
         }
@@ -293,7 +322,7 @@ async fn told(
 
 fn record(
     id: EpisodeId,
-    episode: &Episode,
+    is_customer_away: bool,
     message: &Message,
     roster: &TenantRoster,
 ) -> Option<ChatRecord> {
@@ -313,7 +342,7 @@ fn record(
         owner,
         author,
         typeu: message.typeu,
-        offline: from_team && !episode.customer_live,
+        offline: from_team && is_customer_away,
         text: message.body.to_string(),
         time_ms: message.time_ms,
     })
