@@ -164,6 +164,7 @@ impl Checker {
             Action::Send { link, .. }
             | Action::Acknowledge { link, .. }
             | Action::Deliver { link, .. }
+            | Action::Acknowledged { link, .. }
             | Action::Close { link, .. }
             | Action::Verify { link, .. }
             | Action::Ask { link, .. }
