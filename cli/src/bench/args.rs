@@ -3,11 +3,16 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use jsonwebtoken::{EncodingKey, Header};
+use tidings_core::secret::Secret;
 use tidings_core::wire::mobileimsdk::login::{Declared, Login, encode_login};
 
 /// Ports that one source address is asked for; the next address takes over, on loopback.
 pub(super) const PORTS_PER_SOURCE: usize = 20_000;
+/// How long a signed token is valid: longer than any run.
+const TOKEN_S: u64 = 24 * 60 * 60;
 
 /// How frames travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,6 +105,9 @@ pub(super) struct Common {
     /// Token that all users present; {user} in it stands for the user
     #[arg(long, default_value = "bench")]
     pub(super) token: String,
+    /// Sign a JSON Web Token for each user with the key in this file (HS256), as for auth.mode = "jwt"
+    #[arg(long, value_name = "FILE", value_parser = shared_key, conflicts_with = "token")]
+    pub(super) jwt_key: Option<Secret>,
     /// What the names of users begin with [default: a new one per run]
     #[arg(long, value_name = "PREFIX")]
     pub(super) users_prefix: Option<String>,
@@ -136,6 +144,7 @@ impl Common {
             endpoint: self.server.clone(),
             extensions: self.extensions == Extensions::On,
             token: self.token.clone(),
+            jwt_key: self.jwt_key.clone(),
             heartbeat_ns: self.heartbeat.max(1) * 1_000_000_000,
             number_from: self.sources_from * PORTS_PER_SOURCE,
         }
@@ -148,22 +157,42 @@ pub(super) struct Dialing {
     pub(super) endpoint: Endpoint,
     pub(super) extensions: bool,
     pub(super) token: String,
+    pub(super) jwt_key: Option<Secret>,
     pub(super) heartbeat_ns: u64,
     /// Connections count from here; see [`PORTS_PER_SOURCE`].
     pub(super) number_from: usize,
 }
 
 impl Dialing {
+    fn token_of(&self, user: &str) -> String {
+        let Some(key) = &self.jwt_key else {
+            return self.token.replace("{user}", user);
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let exp = now.unwrap_or_default().as_secs() + TOKEN_S;
+        let claims = serde_json::json!({ "sub": user, "exp": exp });
+        let key = EncodingKey::from_secret(key.expose().as_bytes());
+        // Fails only for keys of other kinds; the login then tells.
+        jsonwebtoken::encode(&Header::default(), &claims, &key).unwrap_or_default()
+    }
+
     /// Payload of a LOGIN.
     pub(super) fn login(&self, user: &str, first_login_time: i64) -> String {
         encode_login(&Login {
             user: Some(user.to_owned()),
-            token: Some(self.token.replace("{user}", user)),
+            token: Some(self.token_of(user)),
             extra: None,
             first_login_time,
             tidings: self.extensions.then(Declared::default),
         })
     }
+}
+
+/// As the server reads `auth.jwt.key_file`: without one trailing newline.
+fn shared_key(path: &str) -> Result<Secret, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let key = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(Secret::from(key.to_owned()))
 }
 
 /// Sixty-four random bits, from what the standard library seeds its hash maps with.
@@ -207,6 +236,7 @@ mod tests {
             endpoint: "tcp://127.0.0.1:1".parse().expect("url"),
             extensions: false,
             token: "t-{user}".to_owned(),
+            jwt_key: None,
             heartbeat_ns: 1,
             number_from: 0,
         };

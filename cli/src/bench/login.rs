@@ -37,6 +37,26 @@ pub(crate) struct LoginArgs {
     storm: bool,
 }
 
+/// Between two points of a storm's curve.
+const CURVE_NS: u64 = 100_000_000;
+
+/// How many were online after each tenth of a second.
+#[derive(Debug, Default)]
+struct Curve(Vec<u64>);
+
+impl Curve {
+    fn look(&mut self, elapsed_ns: u64, online: u64) {
+        while self.0.len() as u64 * CURVE_NS < elapsed_ns {
+            self.0.push(online);
+        }
+    }
+
+    fn show(&self) -> String {
+        let points: Vec<String> = self.0.iter().map(u64::to_string).collect();
+        points.join(" ")
+    }
+}
+
 /// The users of one worker.
 struct Logins {
     stage: Arc<Stage>,
@@ -133,6 +153,7 @@ pub(crate) fn run(args: &LoginArgs) -> anyhow::Result<ExitCode> {
     }
     let crew = start(args, &stage)?;
     let mut progress = Progress::new(&stage, &args.common.server);
+    let mut curve = Curve::default();
     let all = u64::from(args.users);
     let (mut from, mut started) = (before, 0);
     let online = |stage: &Stage| stage.online.load(Relaxed);
@@ -140,6 +161,9 @@ pub(crate) fn run(args: &LoginArgs) -> anyhow::Result<ExitCode> {
     if args.storm || args.relogin {
         crew.wait_until(|| {
             progress.show("logging in");
+            if storm_now {
+                curve.look(stage.now(), online(&stage));
+            }
             online(&stage) >= all
         });
     }
@@ -153,6 +177,7 @@ pub(crate) fn run(args: &LoginArgs) -> anyhow::Result<ExitCode> {
         if args.storm {
             crew.wait_until(|| {
                 progress.show("logging in again");
+                curve.look(stage.now() - started, online(&stage) - all);
                 online(&stage) >= 2 * all
             });
         } else {
@@ -176,6 +201,9 @@ pub(crate) fn run(args: &LoginArgs) -> anyhow::Result<ExitCode> {
     report.number("seconds", seconds);
     report.number("logins_per_s", logins as f64 / seconds);
     report.latency("login_us", &latency);
+    if args.storm {
+        report.text("online_after_100_ms_each", &curve.show());
+    }
     report.faults(&faults);
     if let (Some(from), Some(to)) = (from, to) {
         let cpu_us = (to.cpu_us - from.cpu_us) as f64;

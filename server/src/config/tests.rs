@@ -345,3 +345,46 @@ fn what_the_door_needs_is_demanded() {
     let settings = load(&[("TIDINGS_AUTH_JWT_KEY_FILE", "/k")], &[]).unwrap();
     assert_eq!(settings.auth.jwt.key_file.as_deref(), Some(Path::new("/k")));
 }
+
+/// The place of each key in the table is its own, and what is live is taken over, nothing else.
+#[test]
+fn a_change_of_a_key_is_seen_as_one_of_it() {
+    let candidates = [
+        "off",
+        "os",
+        "2",
+        "7",
+        "1025",
+        "true",
+        "false",
+        "debug",
+        "json",
+        "15S",
+        "coexist",
+        "jwt",
+        "ES256",
+        "https://host/",
+        "allow_known",
+        "crew=alice",
+        "x",
+    ];
+    for key in keys::all() {
+        let before = Settings::default();
+        let changed = candidates.iter().find_map(|value| {
+            let mut after = before.clone();
+            (key.set)(&mut after, value).filter(|()| after != before)?;
+            Some(after)
+        });
+        let after = changed.unwrap_or_else(|| panic!("no other value for {}", key.path));
+        let live = key.place.live;
+        let change = Change {
+            key: key.path,
+            live,
+        };
+        assert_eq!(before.changes(&after), [change]);
+        let mut in_force = before.clone();
+        in_force.take_live(&after);
+        assert_eq!(in_force == after, live, "{}", key.path);
+        assert_eq!(in_force == before, !live, "{}", key.path);
+    }
+}

@@ -165,6 +165,7 @@ impl Checker {
             | Action::Acknowledge { link, .. }
             | Action::Acknowledged { link, .. }
             | Action::Deliver { link, .. }
+            | Action::Acknowledged { link, .. }
             | Action::Close { link, .. }
             | Action::Verify { link, .. }
             | Action::Ask { link, .. }

@@ -151,6 +151,7 @@ fn relay(sin: Sin) -> (Seen, u64) {
         endpoint: fake_server(sin),
         extensions: false,
         token: "t".to_owned(),
+        jwt_key: None,
         heartbeat_ns: u64::MAX,
         number_from: 0,
     };
