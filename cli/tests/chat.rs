@@ -28,6 +28,7 @@ async fn server(data: &std::path::Path) -> Running {
             ws: None,
             http: None,
             agents: None,
+            ocim: None,
         },
         ..Settings::default()
     };

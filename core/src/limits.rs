@@ -311,6 +311,49 @@ pub const DESK_FORMER_MAX: usize = 1_000_000;
 /// Beyond: it is refused.
 pub const DESK_NOTE_BYTES_MAX: usize = 1024;
 
+/// Longest title of a team, skill or agent, in bytes.
+/// Beyond: the setting is refused.
+pub const DESK_TITLE_BYTES_MAX: usize = 256;
+/// Longest greeting, canned reply or other text that an operator sets, in bytes.
+/// Beyond: the setting is refused.
+pub const DESK_TEXT_BYTES_MAX: usize = 4096;
+/// Customers that one agent may serve at once.
+/// Beyond: the setting is refused.
+pub const DESK_CAPACITY_MAX: u32 = 1000;
+/// Longest time that an operator may set for a desk: a year.
+/// Beyond: the setting is refused.
+pub const DESK_TIME_MS_MAX: u64 = 366 * 24 * 3_600_000;
+/// Opening times of a team, days counted singly.
+/// Beyond: the setting is refused.
+pub const DESK_HOURS_MAX: usize = 64;
+/// Farthest local time from UTC, in minutes.
+/// Beyond: the setting is refused.
+pub const DESK_UTC_OFFSET_MIN_MAX: i32 = 18 * 60;
+/// How long a look at a desk may take.
+/// Beyond: 503.
+pub const DESK_LOOK_MS_MAX: u64 = 5_000;
+/// Longest text that conversations are searched for, in bytes.
+/// Beyond: 422.
+pub const DESK_SEARCH_BYTES_MAX: usize = 256;
+/// Conversations that one search looks through.
+/// Beyond: its answer says where the next goes on.
+pub const DESK_SEARCH_EPISODES_MAX: usize = 5_000;
+/// Messages of one conversation that are shown with it.
+/// Beyond: the last ones are.
+pub const DESK_RECORD_MESSAGES_MAX: usize = 1000;
+/// Rows of one report.
+/// Beyond: the answer says where the next page begins.
+pub const DESK_REPORT_ROWS_MAX: usize = 10_000;
+/// Longest time that one report may span.
+/// Beyond: 422.
+pub const DESK_REPORT_MS_MAX: i64 = 366 * 24 * 3_600_000;
+/// Messages on one page of a customer's export.
+/// Beyond: the answer says where the next page begins.
+pub const DESK_EXPORT_MESSAGES_MAX: usize = 5_000;
+/// Conversations with teams that a customer's export and erasure go through.
+/// Beyond: they are left out.
+pub const DESK_CUSTOMER_TEAMS_MAX: usize = 10_000;
+
 // # The HTTP API
 
 /// Longest body of an HTTP request, in bytes.

@@ -373,7 +373,8 @@ fn bind(
     let handle = Handle::new(router);
     let tls = tls_if(settings.tls.http);
     let doors = (access.clone(), desks.clone());
-    let ocim = Ocim::new(settings.ocim.clone(), handle.clone(), doors, tls.is_some());
+    let secure = tls.is_some();
+    let ocim = Ocim::new(settings.ocim.clone(), handle.clone(), doors.clone(), secure);
     let first_data = Duration::from_millis(settings.ocim.first_data_ms);
     for (name, address) in [("http", listen.http), ("ocim", listen.ocim)] {
         let Some(address) = address else {
@@ -385,15 +386,15 @@ fn bind(
             "http" => addresses.http = bound,
             _ => addresses.ocim = bound,
         }
-        let (handle, access, ocim) = (handle.clone(), access.clone(), ocim.clone());
+        let (handle, doors, ocim) = (handle.clone(), doors.clone(), ocim.clone());
         match tls.clone() {
             None => {
                 let listener = Watching::new(listener, first_data);
-                tasks.spawn(api::serve(listener, handle, access, ocim))
+                tasks.spawn(api::serve(listener, handle, doors, ocim))
             }
             Some(tls) => {
                 let listener = Watching::new(HttpsListener::new(listener, tls), first_data);
-                tasks.spawn(api::serve(listener, handle, access, ocim))
+                tasks.spawn(api::serve(listener, handle, doors, ocim))
             }
         };
     }

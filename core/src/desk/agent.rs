@@ -253,7 +253,8 @@ impl Desk {
         None
     }
 
-    /// Whether the agent serves the episode, or is a supervisor where one may act for others.
+    /// Whether the agent serves the episode, or is a supervisor where one may act for others: that
+    /// takes no session, because nothing comes to him by it.
     pub(super) fn may_act(
         &self,
         id: AgentId,
@@ -261,15 +262,15 @@ impl Desk {
         supervisors: bool,
         out: &mut Vec<Action>,
     ) -> bool {
-        let Some(agent) = self.bound(id, out) else {
+        let known = self.state.agents.get(&id);
+        let for_others = supervisors && known.is_some_and(|agent| agent.settings.supervisor);
+        if !for_others && self.bound(id, out).is_none() {
             return false;
-        };
+        }
         let refusal = match self.stage(episode) {
             None => Refusal::NoEpisode,
             Some(stage) if stage.owner() == Some(id) => return true,
-            Some(stage) if supervisors && agent.settings.supervisor && stage.owner().is_some() => {
-                return true;
-            }
+            Some(stage) if for_others && stage.owner().is_some() => return true,
             Some(_) => Refusal::NotYours,
         };
         out.push(Action::Refuse(Asker::Agent(id), refusal));

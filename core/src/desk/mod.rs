@@ -60,7 +60,7 @@ pub use types::{
     Requeue, Skills, Stage, Supervision, Target, TeamId, Unaccepted,
 };
 
-pub use view::{AgentView, EndedView, EpisodeView};
+pub use view::{AgentView, EndedView, EpisodeView, PlaceView};
 
 use crate::ids::ConversationId;
 use crate::limits;

@@ -37,6 +37,17 @@ pub struct EpisodeView<'a> {
     pub transfer_to: Option<AgentId>,
 }
 
+/// A place in a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlaceView {
+    /// Who stands there.
+    pub episode: EpisodeId,
+    /// From 1, among those who need the same.
+    pub position: u64,
+    /// How long he is expected to wait, milliseconds; `None` while too little is known.
+    pub wait_ms: Option<u64>,
+}
+
 /// An ended episode that can still be rated.
 #[derive(Debug, Clone, Copy)]
 pub struct EndedView {
@@ -97,6 +108,19 @@ impl Desk {
     pub fn episodes(&self) -> impl Iterator<Item = EpisodeView<'_>> {
         let ids = self.state.episodes.keys();
         ids.filter_map(|id| self.episode(*id))
+    }
+
+    /// Everybody who waits, and where: not those at whom an offer rings.
+    pub fn places(&self) -> impl Iterator<Item = PlaceView> {
+        self.state.pool.classes.iter().flat_map(|class| {
+            (1..)
+                .zip(&class.waiting)
+                .map(|(position, place)| PlaceView {
+                    episode: place.episode,
+                    position,
+                    wait_ms: class.rate.wait_ms(position),
+                })
+        })
     }
 
     /// An ended episode that can still be rated.

@@ -100,6 +100,8 @@ pub(crate) struct Session {
     pub(crate) noticed: bool,
     /// Its link was told not to read on.
     pub(crate) saturated: bool,
+    /// It acknowledged something in this batch.
+    pub(crate) acknowledged: bool,
     /// Its backlog is being read.
     pub(crate) reading: bool,
     /// What is being read is out of date already: it must be read once more.
@@ -135,6 +137,7 @@ impl Session {
             proven: transport != Transport::Udp,
             noticed: false,
             saturated: false,
+            acknowledged: false,
             reading: false,
             reread: false,
             read_mark: 0,

@@ -60,7 +60,7 @@ impl Shard {
             code::KEEPALIVE => self.keepalive(now, link, actions),
             code::COMMON_DATA if frame.qos => self.take_message(now, link, &frame, actions),
             code::COMMON_DATA => self.pass_message(link, &frame, actions),
-            code::RECEIVED => self.received(now, link, &frame, actions),
+            code::RECEIVED => self.received(link, &frame, actions),
             _ => {} // unknown types are ignored, logged in or not (§3)
         }
     }
@@ -239,7 +239,7 @@ impl Shard {
         }
         let draft = Draft {
             from,
-            to: Name::from(to),
+            to: self.name(to),
             id: Name::from(id),
             typeu: frame.typeu,
             body: Box::from(body),
@@ -249,6 +249,14 @@ impl Shard {
             return self.ask(link, draft, true, actions);
         }
         self.keep(link, draft, actions);
+    }
+
+    /// The name of an address: that of a user who is online is shared, not made anew.
+    fn name(&self, address: &str) -> Name {
+        match self.users.get_key_value(address) {
+            Some((name, _)) => name.clone(),
+            None => Name::from(address),
+        }
     }
 
     /// Gives a message to the store.

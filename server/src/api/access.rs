@@ -25,7 +25,7 @@ pub(super) struct Caller {
 }
 
 /// What a call asks for: looking is `GET`, sending is `POST`, all else changes the server.
-fn needed(method: &Method) -> Scope {
+pub(super) fn needed(method: &Method) -> Scope {
     match *method {
         Method::GET | Method::HEAD => Scope::Read,
         Method::POST => Scope::Send,
@@ -66,23 +66,39 @@ pub(super) async fn guard(
             return problem.into_response();
         }
     };
-    let spent = api.rates.spend(key);
     let needed = needed(request.method());
+    let forbidden = (!scope.permits(needed)).then(|| beyond(scope, needed));
+    request.extensions_mut().insert(Caller { key });
+    admit(&api, key, forbidden, request, next).await
+}
+
+/// A key that does not permit the call.
+pub(super) fn beyond(scope: Scope, needed: Scope) -> Problem {
+    let detail = format!("this call needs a key of scope {needed}");
+    Problem::new(StatusCode::FORBIDDEN, detail)
+        .field("Authorization")
+        .with("value", scope.to_string())
+}
+
+/// Counts the call for whoever makes it, and carries it out unless it is forbidden.
+pub(super) async fn admit(
+    api: &Api,
+    key: u128,
+    forbidden: Option<Problem>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let spent = api.rates.spend(key);
     let mut response = if spent.wait_ms > 0 {
         drain(request.into_body()).await;
         let detail = "too many calls with this key; see Retry-After";
         Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
             .with("limit", limits::API_BURST_MAX)
             .into_response()
-    } else if !scope.permits(needed) {
+    } else if let Some(problem) = forbidden {
         drain(request.into_body()).await;
-        let detail = format!("this call needs a key of scope {needed}");
-        Problem::new(StatusCode::FORBIDDEN, detail)
-            .field("Authorization")
-            .with("value", scope.to_string())
-            .into_response()
+        problem.into_response()
     } else {
-        request.extensions_mut().insert(Caller { key });
         next.run(request).await
     };
     tell(spent, response.headers_mut());

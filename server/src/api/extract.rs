@@ -1,6 +1,6 @@
 //! Reading a request: its body, its query, its path. What is wrong is named.
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
@@ -81,19 +81,42 @@ pub(super) async fn drain(mut body: Body) {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.into_inner();
-        let text = inner.to_string();
-        if inner.is_syntax() || inner.is_eof() {
-            return Problem::bad(format!("the body is not JSON: {text}")).field("body");
-        }
-        Problem::unprocessable(text.as_str()).field(field(&path, &text))
-    })?;
+    let value = serde_path_to_error::deserialize(&mut json).map_err(wrong)?;
     json.end().map_err(|error| {
         Problem::bad(format!("something follows the body's JSON: {error}")).field("body")
     })?;
     Ok(value)
+}
+
+/// Reads a body that has been completed.
+pub(super) fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value).map_err(wrong)
+}
+
+fn wrong(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let path = error.path().to_string();
+    let inner = error.into_inner();
+    let text = inner.to_string();
+    if inner.is_syntax() || inner.is_eof() {
+        return Problem::bad(format!("the body is not JSON: {text}")).field("body");
+    }
+    Problem::unprocessable(text.as_str()).field(field(&path, &text))
+}
+
+/// A JSON body that may be missing.
+#[derive(Debug)]
+pub(super) struct Maybe<T>(pub(super) T);
+
+impl<S: Sync, T: DeserializeOwned + Default> FromRequest<S> for Maybe<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Maybe<T>, Problem> {
+        if request.headers().contains_key(header::CONTENT_TYPE) || !request.body().is_end_stream() {
+            let input = Input::from_request(request, state).await?;
+            return Ok(Maybe(input.value));
+        }
+        Ok(Maybe(T::default()))
+    }
 }
 
 /// Serde names a field that is missing or unknown in its text, any other by the path to it.

@@ -1,6 +1,7 @@
 //! The HTTP port: REST under `/api/v1`, its documentation, health and metrics.
 //!
 //! - one file per resource: `messages`, `users`, `conversations`, `groups`, `stats`
+//! - `desk`: what is set up, who waits, conversations, reports, customers' data
 //! - `access`: keys, what they permit, how often; `idempotency`: the same call again
 //! - `extract`, `problem`: what a call says, and what is wrong with it
 //! - what begins with `/ws.io` or `/poll.io` is handed to `ocim`
@@ -11,6 +12,7 @@
 
 mod access;
 mod conversations;
+mod desk;
 mod docs;
 mod extract;
 mod groups;
@@ -39,6 +41,7 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::net::TcpListener;
 
 use crate::auth::{Access, Keys};
+use crate::desk::Desks;
 use crate::handle::Handle;
 use crate::ocim::{self, Ocim};
 use crate::transport::tls::HttpsListener;
@@ -49,6 +52,7 @@ use problem::Problem;
 /// What every call may use.
 pub(crate) struct Api {
     handle: Handle,
+    desks: Desks,
     access: Access,
     ocim: Arc<Ocim>,
     keys: Keys,
@@ -73,13 +77,18 @@ impl Connected<IncomingStream<'_, Watching<TcpListener>>> for Peer {
 }
 
 /// Serves HTTP until the future is dropped.
-pub(crate) async fn serve<L>(listener: L, handle: Handle, access: Access, ocim: Arc<Ocim>)
-where
+pub(crate) async fn serve<L>(
+    listener: L,
+    handle: Handle,
+    (access, desks): (Access, Desks),
+    ocim: Arc<Ocim>,
+) where
     L: Listener<Addr = SocketAddr>,
     Peer: for<'a> Connected<IncomingStream<'a, L>>,
 {
     let api = Arc::new(Api {
         handle,
+        desks,
         keys: access.keys(),
         access,
         ocim,
@@ -120,7 +129,7 @@ fn routes(api: Arc<Api>) -> Routes {
         .route_layer(from_fn_with_state(api.clone(), access::guard));
     let open = Routes::new().route("/openapi.json", get(docs::openapi));
     Routes::new()
-        .nest("/api/v1", guarded.merge(open))
+        .nest("/api/v1", guarded.merge(open).merge(desk::routes(&api)))
         .merge(health::routes())
         .merge(docs::routes())
         .merge(stats::routes())

@@ -7,6 +7,8 @@ use tidings_core::custody::Refusal;
 use tidings_core::ids::NameError;
 use tidings_core::limits;
 
+use crate::desk::directory::DirectoryError;
+use crate::desk::{DeskError, DeskStartError, RemoveError};
 use crate::handle::{HandleError, SendError};
 use crate::store::StoreError;
 
@@ -70,7 +72,11 @@ impl Problem {
     pub(super) fn json(&self) -> Value {
         let mut body = self.more.clone();
         let title = self.status.canonical_reason().unwrap_or("Error");
-        body.insert("type".into(), json!("about:blank"));
+        let kind = body.get("code").and_then(Value::as_str);
+        let kind = kind.map_or("about:blank".into(), |code| {
+            format!("urn:tidings:desk:{code}")
+        });
+        body.insert("type".into(), json!(kind));
         body.insert("title".into(), json!(title));
         body.insert("status".into(), json!(self.status.as_u16()));
         body.insert("detail".into(), json!(self.detail));
@@ -110,6 +116,107 @@ impl Problem {
             }
             HandleError::Stopped => Problem::stopped(),
             HandleError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// What the desk's machine refuses is a conflict with how things are, and has a code that stays.
+impl From<tidings_core::desk::Refusal> for Problem {
+    fn from(refusal: tidings_core::desk::Refusal) -> Problem {
+        use tidings_core::desk::Refusal as R;
+        let code = match refusal {
+            R::NoAgent => "no_agent",
+            R::NoTeam => "no_team",
+            R::NoEpisode => "not_open",
+            R::NotBound => "no_session",
+            R::NotYours => "not_yours",
+            R::NotSupervisor => "not_supervisor",
+            R::QueueEmpty => "queue_empty",
+            R::OfferOver => "offer_over",
+            R::TargetBusy => "target_busy",
+            R::TargetAbsent => "target_absent",
+            R::TransferPending => "transfer_pending",
+            R::BadSettings => "bad_settings",
+            R::BadRating => "bad_rating",
+            R::TooLate => "too_late",
+            R::NotYourMessage => "not_your_message",
+            R::Already => "already",
+        };
+        Problem::conflict(refusal.to_string()).with("code", code)
+    }
+}
+
+impl From<DeskError> for Problem {
+    fn from(error: DeskError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            DeskError::Refused(refusal) => refusal.into(),
+            DeskError::TooLong { what, bytes, max } if what == "the message" => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+                    .field("text")
+                    .limit(max, bytes)
+            }
+            DeskError::TooLong { bytes, max, .. } => Problem::unprocessable(detail)
+                .field("note")
+                .limit(max, bytes),
+            DeskError::Id { id, .. } => Problem::conflict(detail).field("id").with("value", id),
+            DeskError::NoDesk => Problem::not_found(detail).field("tenant"),
+            DeskError::Stopped => Problem::stopped(),
+            DeskError::Busy => Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+            DeskError::Store(reason) => {
+                tracing::error!(reason, "a call of the desk's API failed");
+                let detail = "the store does not answer; see the server's log";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
+        }
+    }
+}
+
+impl From<DirectoryError> for Problem {
+    fn from(error: DirectoryError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            DirectoryError::Name { kind, name } => {
+                let long = name.len() > limits::DESK_NAME_BYTES_MAX;
+                let told = Problem::unprocessable(detail).field(kind);
+                match long {
+                    true => told.limit(limits::DESK_NAME_BYTES_MAX, name.len()),
+                    false => told.with("value", name),
+                }
+            }
+            DirectoryError::Unknown { kind, name } => {
+                Problem::not_found(detail).field(kind).with("value", name)
+            }
+            DirectoryError::Taken(name) => {
+                Problem::conflict(detail).field("team").with("value", name)
+            }
+            DirectoryError::TooMany { kind, max } => Problem::unprocessable(detail)
+                .field(kind)
+                .limit(max, max + 1),
+            DirectoryError::Storage(_) | DirectoryError::Json(_) => {
+                tracing::error!(%error, "the directory of the desk failed");
+                let detail = "what is set up cannot be read or written; see the server's log";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
+        }
+    }
+}
+
+impl From<DeskStartError> for Problem {
+    fn from(error: DeskStartError) -> Problem {
+        match error {
+            DeskStartError::Directory(error) => error.into(),
+            DeskStartError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RemoveError> for Problem {
+    fn from(error: RemoveError) -> Problem {
+        match error {
+            RemoveError::Needed(why) => Problem::conflict(why).with("code", "needed"),
+            RemoveError::Change(error) => error.into(),
+            RemoveError::Desk(error) => error.into(),
         }
     }
 }

@@ -161,7 +161,7 @@ pub(super) async fn unblock(
     }
 }
 
-fn check_user(user: &str) -> Result<(), Problem> {
+pub(super) fn check_user(user: &str) -> Result<(), Problem> {
     let plain = user.strip_prefix('~').unwrap_or(user);
     ids::check_user(plain).map_err(|problem| Problem::name("id", user, problem))
 }

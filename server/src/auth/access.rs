@@ -18,7 +18,12 @@ impl Keys {
     /// block, and takes the same time for all that are wrong.
     #[must_use]
     pub fn check(&self, bearer: &str) -> Option<Scope> {
-        self.0.inner.registry.scope_of(bearer)
+        self.known(bearer).map(|(scope, _)| scope)
+    }
+
+    /// The same with the key's number, for the audit trail.
+    pub(crate) fn known(&self, bearer: &str) -> Option<(Scope, i64)> {
+        self.0.inner.registry.key_of(bearer)
     }
 }
 
@@ -190,6 +195,15 @@ impl Access {
         let registry = &self.0.inner.registry;
         let insert = registry.account_insert(user, Role::Agent, password, now_ms);
         insert.map(drop)
+    }
+
+    /// What an account is; `None` if there is none. Blocks.
+    ///
+    /// # Errors
+    /// If the file does not answer.
+    pub(crate) fn account_role(&self, user: &str) -> Result<Option<Role>, Fault> {
+        let known = self.0.inner.registry.password_hash(user)?;
+        Ok(known.map(|(_, role)| role))
     }
 
     /// Changes or lists accounts, keys and blocks; blocks. Whoever is blocked and online stays so:

@@ -131,6 +131,9 @@ pub enum DeskError {
     /// The store did not take it; nothing happened.
     #[error("not stored: {0}; try again")]
     Store(String),
+    /// The desk does not answer: its store is down, or it has much to do.
+    #[error("the desk does not answer; see the server's log, and try again")]
+    Busy,
     /// There is no such tenant or team.
     #[error("there is no such desk")]
     NoDesk,

@@ -7,6 +7,8 @@
 //! - `sink`: storage listeners, which follow the log by themselves
 //! - `notice`: what customers are told; `act`: what agents ask and are told; `agents`: their sessions;
 //!   `typed`: agents on ordinary sessions
+//! - `show`: what is open now, for whoever looks; `records`: what was, from the tables of `sink`
+//! - `remove`: teams and tenants that go
 //!
 //! A customer is any user who writes to `@team`: his session is like every other, and what he is
 //! told reaches him through the conversation's log. An agent's session is bound here. What agents
@@ -25,10 +27,16 @@ mod emit;
 mod follow;
 mod inbox;
 pub mod notice;
+pub(crate) mod records;
+mod remove;
 mod row;
 mod settings;
+pub mod show;
 pub mod sink;
 mod typed;
+
+pub use remove::RemoveError;
+pub(crate) use settings::skills;
 
 pub use act::{
     Act, AgentEvent, Author, Chat, ChatInfo, CustomerAct, DeskError, Profile, TransferTo,
@@ -39,6 +47,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tidings_core::desk::{AgentId, AgentStatus, EpisodeId, Event};
@@ -137,6 +146,11 @@ impl AgentRef {
         &self.account
     }
 
+    /// His number within the tenant.
+    pub(crate) fn number(&self) -> u32 {
+        self.number.0
+    }
+
     /// His tenant.
     #[must_use]
     pub fn tenant(&self) -> &Name {
@@ -168,6 +182,8 @@ struct Inner {
     teams: RwLock<HashMap<Name, Arc<Tenant>>>,
     hooks: Option<Arc<Hooks>>,
     sessions: AtomicU64,
+    /// One change at a time: two at once would start a new desk twice.
+    changing: tokio::sync::Mutex<()>,
     drivers: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
@@ -211,6 +227,7 @@ impl Desks {
             teams: RwLock::default(),
             hooks,
             sessions: AtomicU64::new(0),
+            changing: tokio::sync::Mutex::default(),
             drivers: Mutex::default(),
         }));
         router.listen_for(desks.clone());
@@ -224,6 +241,7 @@ impl Desks {
             return Ok(());
         };
         let roster = self.0.directory.roster();
+        self.drop_removed(&roster, &router);
         for (name, of_tenant) in &roster.tenants {
             let known = self.0.tenants.read().get(name).cloned();
             let tenant = match &known {
@@ -336,6 +354,7 @@ impl Desks {
         &self,
         change: impl FnOnce(&Directory) -> Result<(), DirectoryError> + Send + 'static,
     ) -> Result<(), DeskStartError> {
+        let _one = self.0.changing.lock().await;
         let directory = self.0.directory.clone();
         match tokio::task::spawn_blocking(move || change(&directory)).await {
             Ok(changed) => changed?,
@@ -518,7 +537,11 @@ impl Desks {
         if !known.inbox.push(Item::Look(Box::new(look))) {
             return Err(DeskError::Stopped);
         }
-        answered.await.map_err(|_| DeskError::Stopped)
+        let patience = Duration::from_millis(limits::DESK_LOOK_MS_MAX);
+        match tokio::time::timeout(patience, answered).await {
+            Ok(answer) => answer.map_err(|_| DeskError::Stopped),
+            Err(_) => Err(DeskError::Busy),
+        }
     }
 }
 

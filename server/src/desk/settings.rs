@@ -5,7 +5,7 @@ use tidings_core::desk::{AgentId, AgentSettings, Desk, Event, Membership, Skills
 use super::directory::{Agent, TenantRoster};
 
 /// The numbers of skills; those that are not there are left out.
-pub(super) fn skills(roster: &TenantRoster, names: &[String]) -> Skills {
+pub(crate) fn skills(roster: &TenantRoster, names: &[String]) -> Skills {
     let known = names.iter().filter_map(|name| roster.skills.get(&**name));
     known.fold(Skills::NONE, |all, skill| {
         all.and(Skills::one(u8::try_from(skill.number).unwrap_or(0)))

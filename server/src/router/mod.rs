@@ -71,11 +71,13 @@ struct Guarded {
     links: Vec<Option<LinkEntry>>,
     addresses: HashMap<SocketAddr, LinkId>,
     encoder: Encoder,
+    /// Empty between two inputs, like the next two; kept for their memory.
     actions: Vec<Action>,
+    follow: Vec<Action>,
+    records: Vec<Record>,
     /// Who waits for the fate of a message that no session sent, by ticket.
     submissions: HashMap<u64, oneshot::Sender<Submission>>,
     next_ticket: u64,
-    metrics: Arc<Metrics>,
     trail: Trail,
 }
 
@@ -92,6 +94,8 @@ struct Todo {
     local: Vec<LocalRef>,
     submitted: Vec<(oneshot::Sender<Submission>, Submission)>,
     wake_committer: bool,
+    deliveries: u64,
+    resends: u64,
 }
 
 /// The router of one server.
@@ -150,9 +154,10 @@ impl Router {
                 addresses: HashMap::new(),
                 encoder: Encoder::new(server_timestamp),
                 actions: Vec::new(),
+                follow: Vec::new(),
+                records: Vec::new(),
                 submissions: HashMap::new(),
                 next_ticket: 0,
-                metrics: metrics.clone(),
                 trail: Trail::default(),
             }),
             immediate: store.is_immediate(),
@@ -202,20 +207,15 @@ impl Router {
         let mut guarded = self.guarded.lock();
         let mut todo = Todo::default();
         let mut actions = std::mem::take(&mut guarded.actions);
-        for arrival in arrivals {
-            let input = match &arrival {
-                Arrival::Unreadable(reason) => Input::Unreadable { link, reason },
-                Arrival::Heard => Input::Heard { link },
-                Arrival::Frame(..) => {
-                    let Arrival::Frame(frame, bytes) = arrival else {
-                        continue;
-                    };
-                    trail::received(link, &frame);
-                    Input::Frame { link, frame, bytes }
-                }
-            };
-            guarded.shard.on(now, input, &mut actions);
-        }
+        let inputs = arrivals.into_iter().map(|arrival| match arrival {
+            Arrival::Frame(frame, bytes) => {
+                trail::received(link, &frame);
+                Input::Frame { link, frame, bytes }
+            }
+            Arrival::Unreadable(reason) => Input::Unreadable { link, reason },
+            Arrival::Heard => Input::Heard { link },
+        });
+        guarded.shard.on_all(now, inputs, &mut actions);
         self.perform(now, &mut guarded, actions, &mut todo);
         drop(guarded);
         self.finish(todo);
@@ -399,7 +399,7 @@ impl Guarded {
     }
 
     fn end(&self, link: LinkId) -> Option<&LinkEnd> {
-        Some(&self.entry(link)?.end)
+        end_of(&self.links, link)
     }
 
     fn entry(&self, link: LinkId) -> Option<&LinkEntry> {
@@ -413,6 +413,11 @@ impl Guarded {
             since_ms: entry.since_ms,
         })
     }
+}
+
+fn end_of(links: &[Option<LinkEntry>], link: LinkId) -> Option<&LinkEnd> {
+    let entry = links.get(slot(link))?.as_ref()?;
+    (entry.link == link).then_some(&entry.end)
 }
 
 fn slot(link: LinkId) -> usize {

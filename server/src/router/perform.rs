@@ -8,8 +8,8 @@ use tidings_core::message::MessageRef;
 use tidings_core::shard::{Action, CloseReason, Event, Input};
 use tidings_core::time::Now;
 
-use super::trail::{self, stage};
-use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, load};
+use super::trail::{self, Station, stage};
+use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, end_of, load, slot};
 use crate::auth::{Credentials, Decision};
 use crate::link::{Custody, LinkEnd, StreamLink};
 
@@ -35,16 +35,17 @@ impl Router {
         mut actions: Vec<Action>,
         todo: &mut Todo,
     ) -> Vec<Action> {
-        let mut records = Vec::new();
+        let mut records = std::mem::take(&mut guarded.records);
+        let mut follow = std::mem::take(&mut guarded.follow);
         loop {
-            let mut follow = Vec::new();
             for action in actions.drain(..) {
                 match action {
                     Action::Commit(record) => {
                         trail::decided(&record);
-                        match self.immediate {
-                            true => records.push(record),
-                            false => todo.wake_committer |= self.committer.push(record),
+                        if self.immediate {
+                            records.push(record);
+                        } else {
+                            todo.wake_committer |= self.committer.push(record);
                         }
                     }
                     Action::Verify {
@@ -100,9 +101,11 @@ impl Router {
                 self.commit_at_once(now, guarded, &mut records, &mut follow);
             }
             if follow.is_empty() {
+                guarded.records = records;
+                guarded.follow = follow;
                 return actions;
             }
-            actions = follow;
+            std::mem::swap(&mut actions, &mut follow);
         }
     }
 
@@ -148,10 +151,9 @@ impl Router {
             Ok(()) => {
                 self.metrics.decided(records, &verdicts);
                 trail::committed(records, &verdicts);
-                for verdict in verdicts {
-                    guarded.remember(&verdict);
-                    guarded.shard.on(now, Input::Verdict(verdict), follow);
-                }
+                guarded.remember(&verdicts);
+                let verdicts = verdicts.into_iter().map(Input::Verdict);
+                guarded.shard.on_all(now, verdicts, follow);
             }
             Err(error) => {
                 self.metrics.decided(records, &[]);
@@ -179,10 +181,9 @@ impl Router {
         let mut guarded = self.guarded.lock();
         let mut todo = Todo::default();
         let mut actions = std::mem::take(&mut guarded.actions);
-        for verdict in verdicts {
-            guarded.remember(&verdict);
-            guarded.shard.on(now, Input::Verdict(verdict), &mut actions);
-        }
+        guarded.remember(&verdicts);
+        let verdicts = verdicts.into_iter().map(Input::Verdict);
+        guarded.shard.on_all(now, verdicts, &mut actions);
         self.perform(now, &mut guarded, actions, &mut todo);
         drop(guarded);
         self.finish(todo);
@@ -193,6 +194,7 @@ impl Router {
         if todo.wake_committer {
             self.committer.wake();
         }
+        self.metrics.delivered(todo.deliveries, todo.resends);
         if !todo.remember.is_empty() {
             self.store.acknowledge(&mut todo.remember);
         }
@@ -242,25 +244,26 @@ impl Router {
 }
 
 impl Guarded {
-    fn remember(&mut self, verdict: &Verdict) {
-        if let Verdict::New(message) = verdict {
-            self.trail.stored(message);
+    fn remember(&mut self, verdicts: &[Verdict]) {
+        for verdict in verdicts {
+            if let Verdict::New(message) = verdict {
+                self.trail.stored(message);
+            }
         }
     }
 
     /// Everything that ends in an outbox, and what is remembered of it.
     fn emit(&mut self, now: Now, action: Action, todo: &mut Todo) {
+        let (links, encoder) = (&self.links, &mut self.encoder);
         match action {
-            Action::Send { link, frame } => {
-                let Some(end) = self.end(link).cloned() else {
-                    return;
-                };
-                if let LinkEnd::Local(local) = end {
+            Action::Send { link, frame } => match end_of(links, link) {
+                Some(LinkEnd::Local(local)) => {
                     local.control(&frame);
-                    return todo.local.push(local);
+                    todo.local.push(local.clone());
                 }
-                put(&end, self.encoder.control(&frame, now.wall_ms), todo);
-            }
+                Some(end) => put(end, encoder.control(&frame, now.wall_ms), todo),
+                None => {}
+            },
             Action::Acknowledge {
                 link,
                 id,
@@ -270,20 +273,19 @@ impl Guarded {
                 time_ms,
                 extended,
             } => {
-                let Some(end) = self.end(link).cloned() else {
-                    return;
-                };
                 stage!(%id, %from, %to, link = link.0, seq, "acknowledged to the sender");
-                if let LinkEnd::Local(local) = end {
-                    local.taken(&id, Custody { seq, time_ms });
-                    return todo.local.push(local);
+                match end_of(links, link) {
+                    Some(LinkEnd::Local(local)) => {
+                        local.taken(&id, Custody { seq, time_ms });
+                        todo.local.push(local.clone());
+                    }
+                    Some(end) => {
+                        let at = (seq, time_ms);
+                        let frame = encoder.acknowledgement(&id, &from, &to, at, extended);
+                        put(end, frame, todo);
+                    }
+                    None => {}
                 }
-                let at = (seq, time_ms);
-                put(
-                    &end,
-                    self.encoder.acknowledgement(&id, &from, &to, at, extended),
-                    todo,
-                );
             }
             Action::Deliver {
                 link,
@@ -307,26 +309,32 @@ impl Guarded {
         (extended, again): (bool, bool),
         todo: &mut Todo,
     ) {
-        let Some(end) = self.end(link).cloned() else {
+        let entry = self.links.get(slot(link)).and_then(Option::as_ref);
+        let Some(entry) = entry.filter(|entry| entry.link == link) else {
             return;
         };
-        if let LinkEnd::Stream(stream) = &end {
+        if let LinkEnd::Stream(stream) = &entry.end {
             let droppable = message.seq == 0;
             if (droppable && stream.is_full()) || (again && stream.has_unsent()) {
                 return;
             }
         }
-        self.metrics.delivered(again);
+        todo.deliveries += 1;
+        todo.resends += u64::from(again);
         stage!(id = %message.id, from = %message.from, to = %message.to, link = link.0,
             seq = message.seq, again, "sent");
-        if let Some(station) = self.station(link).filter(|_| message.seq > 0) {
+        if message.seq > 0 {
+            let station = Station {
+                device: entry.device,
+                since_ms: entry.since_ms,
+            };
             self.trail.sent(message, station, now.wall_ms);
         }
-        if let LinkEnd::Local(local) = end {
+        if let LinkEnd::Local(local) = &entry.end {
             local.message(message, again);
-            return todo.local.push(local);
+            return todo.local.push(local.clone());
         }
-        put(&end, self.encoder.message(message, extended), todo);
+        put(&entry.end, self.encoder.message(message, extended), todo);
     }
 
     fn acknowledged(&mut self, now: Now, link: LinkId, message: &MessageRef) {

@@ -30,8 +30,14 @@ fn names() -> Value {
     json!({
         "User": {
             "type": "string", "minLength": 1, "maxLength": max + 1, "pattern": PERSON,
-            "not": { "enum": ["0", "-1"] },
+            "not": { "enum": ["0", "-1", "~0", "~-1"] },
             "description": "A user's id, or `~` and the id of a visitor.",
+            "examples": ["bob"],
+        },
+        "UserOrServer": {
+            "type": "string", "minLength": 1, "maxLength": max + 1, "pattern": PERSON,
+            "not": { "enum": ["-1", "~0", "~-1"] },
+            "description": "A user's id, `~` and the id of a visitor, or `0`.",
             "examples": ["bob"],
         },
         "Group": {

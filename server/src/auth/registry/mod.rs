@@ -91,7 +91,8 @@ struct Roll {
     blocked_addresses: Networks,
     /// Agents and administrators, and when their passwords were set, milliseconds since 1970 UTC.
     staff: HashMap<Box<str>, i64>,
-    keys: HashMap<Digest, Scope>,
+    /// By digest: what it permits, and its number in the list.
+    keys: HashMap<Digest, (Scope, i64)>,
 }
 
 /// Accounts, keys and blocks.
@@ -174,8 +175,8 @@ impl Registry {
         self.roll.read().staff.get(user).copied()
     }
 
-    /// What a key permits; `None` if there is no such key. Does not block.
-    pub(crate) fn scope_of(&self, key: &str) -> Option<Scope> {
+    /// What a key permits, and its number; `None` if there is no such key. Does not block.
+    pub(crate) fn key_of(&self, key: &str) -> Option<(Scope, i64)> {
         if key.len() > limits::API_KEY_BYTES_MAX {
             return None;
         }
@@ -230,12 +231,12 @@ fn read_roll(db: &Connection) -> rusqlite::Result<Roll> {
         let user: String = row.get(0)?;
         roll.staff.insert(user.into(), row.get(1)?);
     }
-    let mut keys = db.prepare("SELECT hash, scope FROM api_key")?;
+    let mut keys = db.prepare("SELECT hash, scope, id FROM api_key")?;
     let mut rows = keys.query([])?;
     while let Some(row) = rows.next()? {
         let (hash, scope): (Vec<u8>, String) = (row.get(0)?, row.get(1)?);
         if let (Ok(hash), Ok(scope)) = (Digest::try_from(hash), scope.parse()) {
-            roll.keys.insert(hash, scope);
+            roll.keys.insert(hash, (scope, row.get(2)?));
         }
     }
     Ok(roll)

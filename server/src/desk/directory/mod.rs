@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidings_core::ids::Name;
@@ -136,6 +136,8 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Directory {
     db: Mutex<Connection>,
+    /// For whoever only looks, so that a long look holds up nobody; none in memory.
+    reading: Option<Mutex<Connection>>,
     roster: RwLock<Arc<Roster>>,
 }
 
@@ -165,8 +167,16 @@ impl Directory {
             transaction.commit()?;
         }
         let roster = read(&db)?;
+        let reading = match dir {
+            Some(dir) => Some(Mutex::new(Connection::open_with_flags(
+                dir.join(FILE),
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            )?)),
+            None => None,
+        };
         Ok(Directory {
             db: Mutex::new(db),
+            reading,
             roster: RwLock::new(Arc::new(roster)),
         })
     }
@@ -267,7 +277,8 @@ impl Directory {
         self.put("reply", tenant, name, item, by, limits::DESK_ITEMS_MAX)
     }
 
-    /// Removes an item: `skill`, `agent` or `reply`.
+    /// Removes an item. Whoever removes a `team` or a `tenant` has seen that nothing needs it; with
+    /// a tenant go its skills and replies.
     ///
     /// # Errors
     /// If there is none, or it cannot be stored.
@@ -280,6 +291,9 @@ impl Directory {
     ) -> Result<(), DirectoryError> {
         let mut db = self.db.lock();
         let transaction = db.transaction()?;
+        if kind == "tenant" {
+            transaction.execute("DELETE FROM item WHERE tenant = ?1", [name])?;
+        }
         let sql = "DELETE FROM item WHERE kind = ?1 AND tenant = ?2 AND name = ?3";
         if transaction.execute(sql, params![kind, tenant, name])? == 0 {
             let name = name.to_owned();
@@ -318,6 +332,14 @@ impl Directory {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
         work(&mut self.db.lock())
+    }
+
+    /// Reads, without holding up whoever writes.
+    pub(crate) fn read<T>(
+        &self,
+        look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        look(&self.reading.as_ref().unwrap_or(&self.db).lock())
     }
 
     fn known_tenant<'r>(

@@ -5,6 +5,9 @@ use tidings_core::wire::code;
 
 use super::{ChatRecord, DeskEvent, Owner};
 
+/// The type of a note that only agents see.
+pub(in crate::desk) const TYPE_NOTE: u8 = 20;
+
 /// The last row of the tenant's log that a listener has.
 pub(super) fn cursor(db: &mut Connection, sink: &str, tenant: &str) -> rusqlite::Result<u64> {
     let sql = "SELECT seq FROM sink WHERE name = ?1 AND tenant = ?2";
@@ -119,7 +122,8 @@ fn message(db: &Transaction<'_>, tenant: &str, record: &ChatRecord) -> rusqlite:
             record.text,
             record.time_ms,
         ])?;
-    if fresh == 0 || record.owner == Owner::Automatic {
+    // A note is no answer.
+    if fresh == 0 || record.owner == Owner::Automatic || record.typeu == code::DESK_NOTE {
         return Ok(());
     }
     let sql = match record.owner {
@@ -140,7 +144,7 @@ fn message(db: &Transaction<'_>, tenant: &str, record: &ChatRecord) -> rusqlite:
     Ok(())
 }
 
-/// OCIM's messageType.
+/// OCIM's messageType, and one of our own for notes.
 fn ocim_type(typeu: i32, owner: Owner) -> u8 {
     match (typeu, owner) {
         (code::DESK_IMAGE, _) => 2,
@@ -150,6 +154,7 @@ fn ocim_type(typeu: i32, owner: Owner) -> u8 {
         (code::DESK_ORDER, _) => 11,
         (code::DESK_LOGISTICS, _) => 12,
         (code::DESK_ROBOT, _) => 13,
+        (code::DESK_NOTE, _) => TYPE_NOTE,
         _ => 1,
     }
 }

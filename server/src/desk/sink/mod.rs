@@ -23,6 +23,8 @@ use crate::router::Router;
 use crate::store::{Page, StoreError};
 use translate::Translator;
 
+pub(super) use database::TYPE_NOTE;
+
 /// Rows of the log that are read at a time.
 const PAGE: usize = 500;
 /// Before a listener that failed is asked again, and the longest that this wait becomes.

@@ -1,0 +1,185 @@
+//! Everything of one customer, for whoever wants to have it or to have it gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, params};
+use tidings_core::ids::{Name, pair_key};
+use tidings_core::limits;
+use tidings_core::message::MessageRef;
+use tidings_core::wire::code;
+
+use super::{PART, Part};
+use crate::desk::{DeskError, Desks};
+use crate::router::Router;
+use crate::store::{Conversation, Page};
+
+/// Messages that are read at a time.
+const PAGE: usize = 500;
+/// How often it is asked whether the tables have caught up.
+const CATCH_UP_AGAIN: Duration = Duration::from_millis(20);
+
+/// What an erasure took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Erased {
+    /// Texts in the history.
+    pub(crate) messages: u64,
+    /// Texts in the chat record.
+    pub(crate) records: usize,
+    /// Texts of ratings.
+    pub(crate) ratings: usize,
+}
+
+/// The parts of a customer's conversations with a tenant.
+pub(crate) fn parts(db: &Connection, tenant: &str, user: &str) -> rusqlite::Result<Vec<Part>> {
+    let sql = format!("{PART} AND customer = ?2 ORDER BY episode, part");
+    let mut statement = db.prepare_cached(&sql)?;
+    let parts = statement.query_map(params![tenant, user], Part::read)?;
+    parts.collect()
+}
+
+fn erase(db: &mut Connection, user: &str) -> rusqlite::Result<Erased> {
+    let transaction = db.transaction()?;
+    let records = transaction.execute(
+        "UPDATE chat_record SET text = '', recalled = 1 WHERE text <> '' AND (tenant, episode) IN
+            (SELECT tenant, episode FROM chat WHERE customer = ?1)",
+        [user],
+    )?;
+    let ratings = transaction.execute(
+        "UPDATE chat SET suggest = NULL WHERE customer = ?1 AND suggest IS NOT NULL",
+        [user],
+    )?;
+    transaction.commit()?;
+    Ok(Erased {
+        messages: 0,
+        records,
+        ratings,
+    })
+}
+
+impl Desks {
+    fn router(&self) -> Result<Arc<Router>, DeskError> {
+        self.0.router.upgrade().ok_or(DeskError::Stopped)
+    }
+
+    /// A user's conversations with teams, by the team's address.
+    pub(crate) async fn of_customer(&self, user: &str) -> Result<Vec<Conversation>, DeskError> {
+        let router = self.router()?;
+        let (store, user) = (router.store().clone(), user.to_owned());
+        let read = move || store.conversations(&user, limits::DESK_CUSTOMER_TEAMS_MAX);
+        let found = router.blocking(read).await;
+        let mut found = found.map_err(|error| DeskError::Store(error.to_string()))?;
+        found.retain(|conversation| conversation.peer.starts_with('@'));
+        found.sort_by(|a, b| a.peer.cmp(&b.peer));
+        Ok(found)
+    }
+
+    /// Messages of a user with a team, ascending, above a number.
+    pub(crate) async fn written(
+        &self,
+        user: &str,
+        team: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<MessageRef>, DeskError> {
+        let router = self.router()?;
+        let (store, key) = (router.store().clone(), pair_key(user, team));
+        let read = move || store.history(&key, Page::After(after, limit));
+        let found = router.blocking(read).await;
+        found.map_err(|error| DeskError::Store(error.to_string()))
+    }
+
+    /// The tenant of a team's address, if it is still there.
+    pub(crate) fn tenant_of_team(&self, address: &str) -> Option<Name> {
+        let found = self.0.teams.read().get(address).cloned()?;
+        Some(found.name.clone())
+    }
+
+    /// Takes away what a customer and agents wrote to each other. He has no open conversation.
+    pub(crate) async fn erase(&self, user: &str) -> Result<Erased, DeskError> {
+        let mut messages = 0;
+        for conversation in self.of_customer(user).await? {
+            let team = conversation.peer;
+            let mut after = 0;
+            loop {
+                let page = self.written(user, &team, after, PAGE).await?;
+                let Some(last) = page.last() else {
+                    break;
+                };
+                after = last.seq;
+                messages += self.redact(user, &team, page).await?;
+            }
+            if let Some(tenant) = self.tenant_of_team(&team) {
+                self.tables_caught_up(&tenant).await?;
+            }
+        }
+        let (directory, user) = (self.0.directory.clone(), user.to_owned());
+        let done = move || directory.with(|db| erase(db, &user));
+        let done = tokio::task::spawn_blocking(done)
+            .await
+            .map_err(|e| e.to_string());
+        let done = done.and_then(|done| done.map_err(|e| e.to_string()));
+        let erased = done.map_err(DeskError::Store)?;
+        Ok(Erased { messages, ..erased })
+    }
+
+    async fn redact(
+        &self,
+        user: &str,
+        team: &str,
+        page: Vec<MessageRef>,
+    ) -> Result<u64, DeskError> {
+        let router = self.router()?;
+        let (store, key) = (router.store().clone(), pair_key(user, team));
+        let texts = page.into_iter();
+        let seqs: Vec<u64> = texts.filter(|m| is_text(m.typeu)).map(|m| m.seq).collect();
+        let redact = move || {
+            let mut redacted = 0;
+            for seq in seqs {
+                redacted += u64::from(store.redact(&key, seq)?);
+            }
+            Ok(redacted)
+        };
+        let done = router.blocking(redact).await;
+        done.map_err(|error: crate::store::StoreError| DeskError::Store(error.to_string()))
+    }
+
+    /// Waits until the tables have what is in the tenant's log now: what comes later there has no
+    /// text any more.
+    async fn tables_caught_up(&self, tenant: &str) -> Result<(), DeskError> {
+        let known = self.0.tenants.read().get(tenant).cloned();
+        let known = known.ok_or(DeskError::NoDesk)?;
+        let wanted = *known.rows.borrow();
+        let asked = Duration::from_millis(limits::DESK_LOOK_MS_MAX);
+        let catch_up = async {
+            while self.cursor(tenant).await? < wanted {
+                tokio::time::sleep(CATCH_UP_AGAIN).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(asked, catch_up)
+            .await
+            .unwrap_or(Err(DeskError::Busy))
+    }
+
+    async fn cursor(&self, tenant: &str) -> Result<u64, DeskError> {
+        let tenant = tenant.to_owned();
+        self.read(move |db| {
+            let sql = "SELECT coalesce(max(seq), 0) FROM sink
+                WHERE name = 'database' AND tenant = ?1";
+            db.query_row(sql, [tenant], |row| row.get(0))
+        })
+        .await
+    }
+}
+
+/// What somebody wrote, and not what the desk itself says, nor what is gone already.
+fn is_text(typeu: i32) -> bool {
+    !matches!(
+        typeu,
+        code::DESK_NOTICE
+            | code::DESK_RECALLED
+            | code::DESK_TEAM_GREETING
+            | code::DESK_AGENT_GREETING
+    )
+}
