@@ -161,6 +161,15 @@ async fn what_old_pages_do_needs_its_switch() {
         .unwrap();
     ws.send(&json!({"type": "BIND"})).await;
     ws.until("BIND/SUCCESS").await;
+    // It ends with the account.
+    let access = running.access();
+    let user = "agent1".to_owned();
+    let remove = tidings_server::auth::Command::AccountRemove { user };
+    tokio::task::spawn_blocking(move || access.execute(remove).unwrap())
+        .await
+        .unwrap();
+    let refused = Ws::try_open(address, &bare, &[("Cookie", &cookie)]).await;
+    assert_eq!(refused.err().unwrap().status, 401);
     running.stop().await;
 }
 

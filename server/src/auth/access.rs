@@ -150,10 +150,18 @@ impl Access {
     /// What a pass says. Does not block.
     ///
     /// # Errors
-    /// The code of the refusal: it is not ours, it has ended, or the user was blocked since.
+    /// The code of the refusal: it is not ours, it has ended, or the user was blocked since. That of
+    /// an agent or administrator ends also with his account, and with a new password.
     pub fn passed(&self, pass: &str) -> Result<Passed, i32> {
         let inner = &self.0.inner;
         let passed = inner.visitors.passed(pass, inner.now_s())?;
+        if passed.role != Role::User {
+            let since_ms = inner.registry.staff_since_ms(&passed.user);
+            // To the second: a pass says no more.
+            if since_ms.is_none_or(|since_ms| passed.issued_s < since_ms / 1000) {
+                return Err(code::REFUSED_TOKEN);
+            }
+        }
         match inner.registry.is_user_blocked(&passed.user) {
             true => Err(code::REFUSED_BLOCKED),
             false => Ok(passed),

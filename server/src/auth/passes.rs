@@ -12,9 +12,10 @@ use tidings_core::wire::code;
 use super::visitors::Visitors;
 use super::{Role, Secret, crypt};
 
-/// What a pass begins with: bytes that make two passes differ, seconds until it ends, the role.
+/// What a pass begins with: bytes that make two passes differ; from when until when, in seconds; the
+/// role.
 const NONCE_BYTES: usize = 16;
-const HEAD_BYTES: usize = NONCE_BYTES + 8 + 1;
+const HEAD_BYTES: usize = NONCE_BYTES + 8 + 8 + 1;
 const MAC_BYTES: usize = 32;
 
 /// What a pass says.
@@ -24,6 +25,8 @@ pub struct Passed {
     pub user: Name,
     /// As what he logged in.
     pub role: Role,
+    /// Since when, in seconds since 1970 UTC.
+    pub issued_s: i64,
     /// Until when, in seconds since 1970 UTC.
     pub expires_s: i64,
 }
@@ -33,6 +36,7 @@ impl Visitors {
     pub(super) fn pass(&self, user: &str, role: Role, now_s: i64) -> Secret {
         let expires_s = now_s.saturating_add(self.valid_s());
         let mut bytes = crypt::random::<NONCE_BYTES>().to_vec();
+        bytes.extend_from_slice(&now_s.to_be_bytes());
         bytes.extend_from_slice(&expires_s.to_be_bytes());
         bytes.push(match role {
             Role::User => 0,
@@ -58,7 +62,9 @@ impl Visitors {
             return Err(REFUSED);
         }
         let (head, user) = said.split_at_checked(HEAD_BYTES).ok_or(REFUSED)?;
-        let expires_s = head[NONCE_BYTES..].first_chunk().ok_or(REFUSED)?;
+        let (issued_s, rest) = head[NONCE_BYTES..].split_first_chunk().ok_or(REFUSED)?;
+        let expires_s = rest.first_chunk().ok_or(REFUSED)?;
+        let issued_s = i64::from_be_bytes(*issued_s);
         let expires_s = i64::from_be_bytes(*expires_s);
         let role = match head.last() {
             Some(0) => Role::User,
@@ -74,6 +80,7 @@ impl Visitors {
         Ok(Passed {
             user: Name::from(user),
             role,
+            issued_s,
             expires_s,
         })
     }

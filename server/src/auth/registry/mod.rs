@@ -89,8 +89,8 @@ words!(Role, "user" => Role::User, "agent" => Role::Agent, "admin" => Role::Admi
 struct Roll {
     blocked_users: HashSet<Box<str>>,
     blocked_addresses: Networks,
-    /// Agents and administrators.
-    staff: HashSet<Box<str>>,
+    /// Agents and administrators, and when their passwords were set, milliseconds since 1970 UTC.
+    staff: HashMap<Box<str>, i64>,
     /// By digest: what it permits, and its number in the list.
     keys: HashMap<Digest, (Scope, i64)>,
 }
@@ -166,7 +166,13 @@ impl Registry {
 
     /// True for agents and administrators. Does not block.
     pub(crate) fn is_staff(&self, user: &str) -> bool {
-        self.roll.read().staff.contains(user)
+        self.roll.read().staff.contains_key(user)
+    }
+
+    /// When the password of an agent or administrator was set, milliseconds since 1970 UTC; `None`
+    /// for everybody else. Does not block.
+    pub(crate) fn staff_since_ms(&self, user: &str) -> Option<i64> {
+        self.roll.read().staff.get(user).copied()
     }
 
     /// What a key permits, and its number; `None` if there is no such key. Does not block.
@@ -219,10 +225,11 @@ fn read_roll(db: &Connection) -> rusqlite::Result<Roll> {
             _ => {}
         }
     }
-    let mut staff = db.prepare("SELECT user FROM account WHERE role <> 'user'")?;
+    let mut staff = db.prepare("SELECT user, changed_ms FROM account WHERE role <> 'user'")?;
     let mut rows = staff.query([])?;
     while let Some(row) = rows.next()? {
-        roll.staff.insert(row.get::<_, String>(0)?.into());
+        let user: String = row.get(0)?;
+        roll.staff.insert(user.into(), row.get(1)?);
     }
     let mut keys = db.prepare("SELECT hash, scope, id FROM api_key")?;
     let mut rows = keys.query([])?;
