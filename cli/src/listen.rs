@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 
 use clap::Args;
-use tidings_client::{Client, Event, Events, Incoming};
+use tidings_client::{Event, Events, Incoming};
 use tokio::sync::oneshot;
 
 use crate::send::wrong_usage;
+use crate::target::TargetArgs;
 
 /// Prints every message that comes in, one line each: time, from, text, id and number.
 ///
@@ -18,20 +19,8 @@ use crate::send::wrong_usage;
 /// server refuses or ends the login; with 2 on wrong usage.
 #[derive(Debug, Args)]
 pub(crate) struct ListenArgs {
-    /// tcp://HOST:PORT, udp://HOST:PORT or ws://HOST:PORT/websocket
-    #[arg(long, env = "TIDINGS_SERVER", value_name = "URL")]
-    server: String,
-    /// Who listens
-    #[arg(long, env = "TIDINGS_USER", value_name = "USER")]
-    user: String,
-    /// His token or password
-    #[arg(
-        long,
-        env = "TIDINGS_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true
-    )]
-    token: Option<String>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// End after so many messages
     #[arg(long, env = "TIDINGS_COUNT", value_name = "N")]
     count: Option<u64>,
@@ -57,10 +46,10 @@ enum End {
 }
 
 pub(crate) async fn run(args: ListenArgs) -> anyhow::Result<ExitCode> {
-    let mut builder = Client::builder(&args.server).user(&args.user);
-    if let Some(token) = &args.token {
-        builder = builder.token(token);
-    }
+    let builder = match args.target.client() {
+        Ok(builder) => builder,
+        Err(error) => return wrong_usage(&error),
+    };
     let (client, mut events) = match builder.connect().await {
         Ok(connected) => connected,
         Err(error) => return wrong_usage(&error),

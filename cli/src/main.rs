@@ -9,6 +9,7 @@ mod doctor;
 mod listen;
 mod send;
 mod serve;
+mod target;
 
 use std::future::Future;
 use std::process::ExitCode;

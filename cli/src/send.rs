@@ -13,25 +13,15 @@ use tokio::time::timeout;
 /// Exit code for a command line that makes no sense.
 const USAGE: u8 = 2;
 
+use crate::target::TargetArgs;
+
 /// Sends one message; exits with 0 once the server has acknowledged it, that is, stored it.
 ///
 /// Exit codes: 0 acknowledged; 1 not acknowledged in time, or refused; 2 wrong usage.
 #[derive(Debug, Args)]
 pub(crate) struct SendArgs {
-    /// tcp://HOST:PORT, udp://HOST:PORT or ws://HOST:PORT/websocket
-    #[arg(long, env = "TIDINGS_SERVER", value_name = "URL")]
-    server: String,
-    /// Who sends
-    #[arg(long, env = "TIDINGS_USER", value_name = "USER")]
-    user: String,
-    /// His token or password
-    #[arg(
-        long,
-        env = "TIDINGS_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true
-    )]
-    token: Option<String>,
+    #[command(flatten)]
+    target: TargetArgs,
     /// Who receives: a user, #group, @team, or 0 for the server
     #[arg(long, env = "TIDINGS_TO", value_name = "ADDRESS")]
     to: String,
@@ -69,12 +59,10 @@ pub(crate) async fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
         (None, None) => String::new(),
     };
     // The time limit decides when to give up, not a number of repetitions.
-    let mut builder = Client::builder(&args.server)
-        .user(&args.user)
-        .retries(u32::MAX);
-    if let Some(token) = &args.token {
-        builder = builder.token(token);
-    }
+    let builder = match args.target.client() {
+        Ok(builder) => builder.retries(u32::MAX),
+        Err(error) => return wrong_usage(&error),
+    };
     let (client, mut events) = match builder.connect().await {
         Ok(connected) => connected,
         Err(error) => return wrong_usage(&error),

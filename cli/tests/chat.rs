@@ -152,6 +152,26 @@ async fn lines_in_lines_out_and_an_end_once_all_is_stored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_from_another_device_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = server(folder.path()).await;
+    let (_bob, mut events) = client(port(&server), "bob").await;
+    let mut here = chat(port(&server), "alice", &["bob"]);
+    here.args(["--device", "desk"]);
+    let mut here = piped(here);
+    let mut lines = BufReader::new(here.stdout.take().unwrap());
+    let mut input = here.stdin.take().unwrap();
+    input.write_all(b"from here\n").await.unwrap();
+    assert_eq!(message(&mut events).await.text, "from here");
+    let (elsewhere, _events) = client(port(&server), "alice").await;
+    elsewhere.send("bob", "from elsewhere").await.unwrap();
+    assert_eq!(line(&mut lines).await, "alice: from elsewhere\n");
+    drop(input);
+    assert_eq!(exit_code(here).await, Some(0));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_first_word_says_to_whom() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path()).await;

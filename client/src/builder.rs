@@ -1,6 +1,6 @@
 //! Everything that can be set before a client starts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidings_core::ids::{self, Name};
@@ -12,6 +12,7 @@ use crate::client::{Client, Events};
 use crate::driver::Driver;
 use crate::error::ConnectError;
 use crate::journal::Journal;
+use crate::link::tls::Trust;
 use crate::link::{Target, Transport};
 use crate::machine::{Config, Machine, Restored};
 
@@ -28,7 +29,9 @@ pub struct Builder {
     extra: Option<String>,
     device: Option<(String, String)>,
     extensions: bool,
+    own: bool,
     outbox: Option<PathBuf>,
+    trust: Trust,
     heartbeat: Option<Duration>,
     loss: Option<Duration>,
     backoff_max: Duration,
@@ -50,7 +53,9 @@ impl Builder {
             extra: None,
             device: None,
             extensions: true,
+            own: false,
             outbox: None,
+            trust: Trust::default(),
             heartbeat: None,
             loss: None,
             backoff_max: Duration::from_secs(10),
@@ -96,6 +101,14 @@ impl Builder {
         self
     }
 
+    /// Whether this device is shown what its user sends from other devices (default: no): as
+    /// [`Event::Message`](crate::Event::Message) from the user himself. Asks for the extensions,
+    /// and for a [device](Builder::device) of its own, or there is no other.
+    pub fn own_messages(mut self, shown: bool) -> Builder {
+        self.own = shown;
+        self
+    }
+
     /// Keeps what is not acknowledged in this file, which is made if it is not there: `send` then
     /// returns only once the message is on disk, and messages survive restarts. It also keeps the
     /// ids of messages that the application took, so that none is shown twice. One client at a
@@ -103,6 +116,29 @@ impl Builder {
     pub fn outbox(mut self, path: impl Into<PathBuf>) -> Builder {
         self.outbox = Some(path.into());
         self
+    }
+
+    /// With `tls://` and `wss://`: believes servers with a certificate of an authority in this PEM
+    /// file, or with one that is in it, as a server's self-made one is. Default: the authorities
+    /// that Mozilla trusts.
+    ///
+    /// # Errors
+    /// If the file cannot be read or has no certificate.
+    pub fn tls_authorities(mut self, path: impl AsRef<Path>) -> Result<Builder, ConnectError> {
+        self.trust = Trust::file(path.as_ref())?;
+        Ok(self)
+    }
+
+    /// With `tls://` and `wss://`: believes the server with this certificate and no other, whatever
+    /// its names and its authority. `fingerprint` is the SHA-256 of the certificate in 64
+    /// hexadecimal digits, with or without colons, as
+    /// `openssl x509 -in cert.pem -noout -fingerprint -sha256` says it.
+    ///
+    /// # Errors
+    /// If it is no fingerprint.
+    pub fn tls_pin(mut self, fingerprint: &str) -> Result<Builder, ConnectError> {
+        self.trust = Trust::pin(fingerprint)?;
+        Ok(self)
     }
 
     /// Time between two signs of life. Default: 10 s, on UDP 3 s, because a MobileIMSDK server
@@ -177,7 +213,7 @@ impl Builder {
     /// # Errors
     /// If the configuration makes no sense or the outbox file cannot be used.
     pub async fn connect(self) -> Result<(Client, Events), ConnectError> {
-        let target = Target::parse(&self.url)?;
+        let target = Target::parse(&self.url, &self.trust)?;
         let config = self.config(&target)?;
         let (journal, restored) = match &self.outbox {
             None => (None, Restored::default()),
@@ -263,8 +299,11 @@ impl Builder {
                 declared.device.clone_from(device);
                 declared.class.clone_from(class);
             }
-            None if !self.extensions => return None,
+            None if !self.extensions && !self.own => return None,
             None => {}
+        }
+        if self.own {
+            declared.caps.push("own".to_owned());
         }
         Some(declared)
     }

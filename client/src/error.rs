@@ -10,10 +10,21 @@ use tidings_core::ids::NameError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The server's address is not `tcp://host:port`, `udp://host:port` or
-    /// `ws://host:port/path`.
-    #[error("`{0}` is not a server address: tcp://H:P, udp://H:P or ws://H:P/websocket")]
+    /// The server's address is not `tcp://host:port`, `tls://host:port`, `udp://host:port`,
+    /// `ws://host:port/path` or `wss://host:port/path`.
+    #[error(
+        "`{0}` is not a server address: tcp://H:P, tls://H:P, udp://H:P, ws://H:P/websocket or \
+         wss://H:P/websocket"
+    )]
     Url(String),
+    /// The file with certificates of authorities cannot be used.
+    #[error("{path}: {problem}")]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The user id, device or class breaks a rule.
     #[error("{what} {reason}")]
     Name {

@@ -19,6 +19,8 @@ use crate::config::{ConfigError, Settings};
 use crate::desk::{self, DeskStartError, Desks};
 use crate::handle::Handle;
 use crate::hooks::{Hooks, Inbox, Listener};
+#[cfg(unix)]
+use crate::link::Framing;
 use crate::ocim::{self, Ocim};
 use crate::retention;
 use crate::router::Router;
@@ -352,8 +354,9 @@ fn bind(
         let listener = transport::listen(address).map_err(failed("tcp", address))?;
         addresses.tcp = listener.local_addr().ok();
         let (router, max) = (router.clone(), settings.delivery.frame_bytes_max);
-        let serve = move |socket| tcp::serve(router.clone(), socket, max);
-        let greet = transport::greet(gate.clone(), tls_if(settings.tls.tcp), serve);
+        let serve = move |link| tcp::serve(router.clone(), link, max);
+        let tls = tls_if(settings.tls.tcp);
+        let greet = transport::greet(gate.clone(), tls, Framing::Length, serve);
         tasks.spawn(transport::accept(listener, greet));
     }
     if let Some(address) = listen.udp {
@@ -365,8 +368,9 @@ fn bind(
         let listener = transport::listen(address).map_err(failed("ws", address))?;
         addresses.ws = listener.local_addr().ok();
         let (router, echo) = (router.clone(), settings.echo);
-        let serve = move |socket| websocket::serve(router.clone(), socket, echo);
-        let greet = transport::greet(gate.clone(), tls_if(settings.tls.ws), serve);
+        let serve = move |link| websocket::serve(router.clone(), link, echo);
+        let tls = tls_if(settings.tls.ws);
+        let greet = transport::greet(gate.clone(), tls, Framing::WebSocket, serve);
         tasks.spawn(transport::accept(listener, greet));
     }
     // Both HTTP ports are one to customers: a session begun on one goes on on the other.

@@ -15,10 +15,10 @@ use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::Args;
-use tidings_client::Client;
 use tidings_core::ids::Address;
 
 use crate::send::wrong_usage;
+use crate::target::TargetArgs;
 
 /// Chats, full-screen: conversations on the left, the open one on the right.
 ///
@@ -32,21 +32,10 @@ use crate::send::wrong_usage;
 /// wrong usage.
 #[derive(Debug, Args)]
 pub(crate) struct ChatArgs {
-    /// tcp://HOST:PORT, udp://HOST:PORT or ws://HOST:PORT/websocket
-    #[arg(long, env = "TIDINGS_SERVER", value_name = "URL")]
-    server: String,
-    /// Who chats
-    #[arg(long, env = "TIDINGS_USER", value_name = "USER")]
-    user: String,
-    /// His token or password
-    #[arg(
-        long,
-        env = "TIDINGS_TOKEN",
-        value_name = "TOKEN",
-        hide_env_values = true
-    )]
-    token: Option<String>,
-    /// A device of its own, of class `terminal`: the server remembers what it has read
+    #[command(flatten)]
+    target: TargetArgs,
+    /// A device of its own, of class `terminal`: the server remembers what it has read, and shows
+    /// what this user sends from other devices
     #[arg(long, env = "TIDINGS_DEVICE", value_name = "DEVICE")]
     device: Option<String>,
     /// Line by line even on a terminal
@@ -66,14 +55,12 @@ fn address(name: &str) -> Result<String, String> {
 
 pub(crate) async fn run(args: ChatArgs) -> anyhow::Result<ExitCode> {
     // A message is worth repeating for as long as somebody waits for it.
-    let mut builder = Client::builder(&args.server)
-        .user(&args.user)
-        .retries(u32::MAX);
-    if let Some(token) = &args.token {
-        builder = builder.token(token);
-    }
+    let mut builder = match args.target.client() {
+        Ok(builder) => builder.retries(u32::MAX),
+        Err(error) => return wrong_usage(&error),
+    };
     if let Some(device) = &args.device {
-        builder = builder.device(device, "terminal");
+        builder = builder.device(device, "terminal").own_messages(true);
     }
     let (client, events) = match builder.connect().await {
         Ok(connected) => connected,

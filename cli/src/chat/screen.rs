@@ -41,7 +41,7 @@ pub(super) async fn run(
     let size = screen.terminal.size()?;
     let size = Size::new(size.width, size.height);
     let session = Session {
-        model: Model::new(&args.user, &args.server, &args.peers, size),
+        model: Model::new(&args.target.user, &args.target.server, &args.peers, size),
         screen,
         client,
         events,

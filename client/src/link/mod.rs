@@ -7,15 +7,19 @@ mod stream;
 mod tcp;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tls;
 mod udp;
 mod ws;
 
 use std::io;
+use std::sync::Arc;
 
+use rustls::ClientConfig;
 use tidings_core::limits;
 use tidings_core::wire::mobileimsdk::{self, Extended, Frame};
 
 use crate::error::ConnectError;
+use tls::Trust;
 
 /// Bytes that may wait to be sent. The machine's window keeps them far below; a server that sends
 /// and never reads gets cut here.
@@ -29,9 +33,11 @@ pub(crate) enum Transport {
 }
 
 /// A server's address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) transport: Transport,
+    /// With TLS, which believes these servers.
+    tls: Option<Arc<ClientConfig>>,
     host: String,
     port: u16,
     /// Path of the WebSocket, with its slash.
@@ -40,13 +46,15 @@ pub(crate) struct Target {
 
 impl Target {
     /// Reads `scheme://host:port[/path]`; the port may be left out for MobileIMSDK's.
-    pub(crate) fn parse(url: &str) -> Result<Target, ConnectError> {
+    pub(crate) fn parse(url: &str, trust: &Trust) -> Result<Target, ConnectError> {
         let bad = || ConnectError::Url(url.to_owned());
         let (scheme, rest) = url.split_once("://").ok_or_else(bad)?;
-        let (transport, usual_port) = match scheme {
-            "tcp" => (Transport::Tcp, 8901),
-            "udp" => (Transport::Udp, 7901),
-            "ws" => (Transport::WebSocket, 3000),
+        let (transport, usual_port, is_tls) = match scheme {
+            "tcp" => (Transport::Tcp, 8901, false),
+            "tls" | "tcps" => (Transport::Tcp, 8901, true),
+            "udp" => (Transport::Udp, 7901, false),
+            "ws" => (Transport::WebSocket, 3000, false),
+            "wss" => (Transport::WebSocket, 3000, true),
             _ => return Err(bad()),
         };
         let (authority, path) = match rest.find('/') {
@@ -70,6 +78,7 @@ impl Target {
         }
         Ok(Target {
             transport,
+            tls: is_tls.then(|| trust.config()).transpose()?,
             host: host.to_owned(),
             port,
             path: if path.is_empty() { "/websocket" } else { path }.to_owned(),
@@ -167,6 +176,16 @@ impl Link {
         if let Link::WebSocket(ws) = &mut self {
             ws.push_close();
         }
+        self.sent().await?;
+        match &mut self {
+            Link::Tcp(tcp) => tcp.stream.say_goodbye(),
+            Link::WebSocket(ws) => ws.stream.say_goodbye(),
+            Link::Udp(_) => {}
+        }
+        self.sent().await
+    }
+
+    async fn sent(&mut self) -> io::Result<()> {
         while self.unsent() > 0 {
             self.turn(false).await?;
         }

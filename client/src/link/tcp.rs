@@ -18,7 +18,7 @@ pub(crate) struct Tcp {
 
 impl Tcp {
     pub(super) async fn open(target: &Target) -> io::Result<Tcp> {
-        let stream = Stream::open(target.address()).await?;
+        let stream = Stream::open(target).await?;
         Ok(Tcp { stream })
     }
 

@@ -1,9 +1,10 @@
 //! What a server's address may look like.
 
+use super::tls::Trust;
 use super::{Target, Transport};
 
 fn parts(url: &str) -> (Transport, String, u16, String) {
-    let target = Target::parse(url).unwrap();
+    let target = Target::parse(url, &Trust::default()).unwrap();
     (target.transport, target.host, target.port, target.path)
 }
 
@@ -40,6 +41,24 @@ fn what_is_no_address_is_refused() {
         "tcp://h:99999",
     ];
     for url in bad {
-        assert!(Target::parse(url).is_err(), "{url}");
+        assert!(Target::parse(url, &Trust::default()).is_err(), "{url}");
+    }
+}
+
+#[test]
+fn addresses_with_tls_and_without() {
+    let is_tls = |url| Target::parse(url, &Trust::default()).unwrap().tls.is_some();
+    assert!(is_tls("tls://h") && is_tls("tcps://h:1") && is_tls("wss://h/websocket"));
+    assert!(!is_tls("tcp://h") && !is_tls("ws://h") && !is_tls("udp://h"));
+}
+
+#[test]
+fn fingerprints_are_read_as_openssl_writes_them() {
+    let plain = "0a".repeat(32);
+    let colons = vec!["0A"; 32].join(":");
+    assert_eq!(Trust::pin(&plain).unwrap(), Trust::Pinned([10; 32]));
+    assert_eq!(Trust::pin(&colons).unwrap(), Trust::Pinned([10; 32]));
+    for bad in ["", "0a", &plain[1..], &"zz".repeat(32)] {
+        assert!(Trust::pin(bad).is_err(), "{bad}");
     }
 }

@@ -32,7 +32,7 @@ enum Asked {
 
 impl WebSocket {
     pub(super) async fn open(target: &Target) -> io::Result<WebSocket> {
-        let mut stream = Stream::open(target.address()).await?;
+        let mut stream = Stream::open(target).await?;
         let key = STANDARD.encode(Uuid::new_v4().as_bytes());
         handshake::write_request(&target.authority(), &target.path, &key, stream.output());
         loop {

@@ -106,11 +106,10 @@ pub(crate) struct Session {
     pub(crate) reading: bool,
     /// What is being read is out of date already: it must be read once more.
     pub(crate) reread: bool,
-    /// The shard's count of messages to groups when the reading began.
-    pub(crate) read_mark: u64,
-    /// Verdicts that the shard must have seen before a finished conversation is forgotten: the
-    /// backlog may have shown messages whose verdicts are still on their way.
-    pub(crate) keep_until: u64,
+    /// While its backlog is being read: the shard's count of messages to groups when that began.
+    /// Afterwards: verdicts that the shard must have seen before a finished conversation is
+    /// forgotten, because the backlog may have shown messages whose verdicts are still on their way.
+    pub(crate) mark: u64,
     /// Messages without a verdict.
     pub(crate) undecided: u16,
     pub(crate) rhythm: Rhythm,
@@ -123,7 +122,7 @@ pub(crate) struct Session {
     /// What it has to receive; `None` while it stands at every head.
     pub(crate) flow: Option<Box<Flow>>,
     /// Groups whose messages it gets.
-    pub(crate) groups: Vec<Name>,
+    pub(crate) groups: Box<[Name]>,
     /// Its own messages that moved its cursor, not yet told to the store: one conversation, up to
     /// this number.
     pub(crate) own: Option<(ConversationId, u64)>,
@@ -140,8 +139,7 @@ impl Session {
             acknowledged: false,
             reading: false,
             reread: false,
-            read_mark: 0,
-            keep_until: 0,
+            mark: 0,
             undecided: 0,
             rhythm: Rhythm::new(now),
             check_at: Time(u64::MAX),
@@ -149,7 +147,7 @@ impl Session {
             entering: None,
             asking: None,
             flow: None,
-            groups: Vec::new(),
+            groups: Box::default(),
             own: None,
         }
     }
@@ -158,6 +156,11 @@ impl Session {
     pub(crate) fn is_listener(&self) -> bool {
         let user = self.identity.as_ref().map(|i| &*i.user);
         self.transport == Transport::Local && user == Some(ids::SERVER)
+    }
+
+    /// True while a conversation in which nothing is left to do must not be forgotten.
+    pub(crate) fn keeps(&self, decided: u64) -> bool {
+        self.reading || decided < self.mark
     }
 
     pub(crate) fn window(&self, udp_per_conversation: usize) -> WindowRules {

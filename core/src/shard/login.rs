@@ -374,7 +374,7 @@ impl Shard {
             return;
         }
         session.reading = true;
-        session.read_mark = count;
+        session.mark = count;
         // The store must know of them, or it shows them as behind.
         actions.extend(flush_own(Some(identity), session.own.take()));
         actions.push(Action::ReadBacklog {
@@ -404,7 +404,7 @@ impl Shard {
         let Some(backlog) = backlog else {
             return self.close(link, CloseReason::Store, actions);
         };
-        let mark = session.read_mark;
+        let mark = session.mark;
         let known = std::mem::take(&mut session.groups);
         let is_new = |group: &&Name| !known.contains(*group);
         let mut joined = backlog.groups.iter().filter(is_new);
@@ -422,7 +422,7 @@ impl Shard {
         let Some(session) = self.session_mut(link) else {
             return;
         };
-        session.keep_until = keep_until;
+        session.mark = keep_until;
         session.phase = Phase::Live;
         session.flow.get_or_insert_default().begin(&backlog);
         self.pump(now, link, actions);
@@ -512,7 +512,9 @@ impl Shard {
             return;
         };
         if !session.groups.contains(&group) {
-            session.groups.push(group.clone());
+            let mut groups = std::mem::take(&mut session.groups).into_vec();
+            groups.push(group.clone());
+            session.groups = groups.into();
             self.groups.entry(group).or_default().push(link);
         }
     }
@@ -532,7 +534,9 @@ impl Shard {
                 continue;
             }
             if let Some(session) = self.session_mut(link) {
-                session.groups.retain(|g| **g != *group);
+                let mut groups = std::mem::take(&mut session.groups).into_vec();
+                groups.retain(|g| **g != *group);
+                session.groups = groups.into();
                 // What is being read may still say that he is a member.
                 session.reread |= session.reading;
             }

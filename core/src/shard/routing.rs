@@ -280,7 +280,7 @@ impl Shard {
             return;
         };
         let rules = session.window(window);
-        let keeps = session.reading || decided < session.keep_until;
+        let keeps = session.keeps(decided);
         if session
             .flow
             .as_ref()
@@ -386,7 +386,7 @@ impl Shard {
         let Some(session) = self.session_mut(link) else {
             return;
         };
-        let keeps = session.reading || decided < session.keep_until;
+        let keeps = session.keeps(decided);
         let Some(device) = session.identity.as_ref().map(|i| i.device) else {
             return;
         };

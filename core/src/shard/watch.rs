@@ -58,7 +58,7 @@ impl Shard {
         let mut overdue = Vec::new();
         // Its driver hands messages over until they are taken, in order: nothing is sent again,
         // given up or set aside from here.
-        let is_listener = session.is_listener();
+        let (is_listener, keeps) = (session.is_listener(), session.keeps(decided));
         if let Some(flow) = session.flow.as_mut().filter(|_| !is_listener) {
             if let Some(since) = flow.in_flight_since() {
                 let silent_at = heard.max(since) + limits::SILENCE_IN_FLIGHT_MS_MAX;
@@ -68,7 +68,7 @@ impl Shard {
                 next = next.min(silent_at);
             }
             // Before what is set aside below, whose cursor has to be told first.
-            if !session.reading && decided >= session.keep_until {
+            if !keeps {
                 flow.forget_done();
             }
             overdue = flow.overdue(now.mono);

@@ -5,6 +5,7 @@
 //! is released, by whoever fed the shard: an I/O task or the committer. Called by `transport`,
 //! `commit` and `load`; calls `link`, `store` and `hooks`.
 
+mod addresses;
 mod commit;
 mod inside;
 mod load;
@@ -32,6 +33,7 @@ use crate::hooks::{Hooks, Told};
 use crate::link::{Datagrams, Encoder, LinkEnd, LocalRef, StreamLink};
 use crate::metrics::Metrics;
 use crate::store::Store;
+use addresses::Addresses;
 use trail::{Station, Trail};
 
 pub(crate) use commit::Committer;
@@ -69,7 +71,7 @@ struct Guarded {
     shard: Shard,
     /// By the low half of the link's number, which the shard uses again.
     links: Vec<Option<LinkEntry>>,
-    addresses: HashMap<SocketAddr, LinkId>,
+    addresses: Addresses,
     encoder: Encoder,
     /// Empty between two inputs, like the next two; kept for their memory.
     actions: Vec<Action>,
@@ -151,7 +153,7 @@ impl Router {
             guarded: Mutex::new(Guarded {
                 shard: Shard::new(config),
                 links: Vec::new(),
-                addresses: HashMap::new(),
+                addresses: Addresses::default(),
                 encoder: Encoder::new(server_timestamp),
                 actions: Vec::new(),
                 follow: Vec::new(),
@@ -232,7 +234,7 @@ impl Router {
         let mut todo = Todo::default();
         let mut actions = std::mem::take(&mut guarded.actions);
         for (from, frame, bytes) in arrivals {
-            let known = guarded.addresses.get(&from).copied();
+            let known = guarded.addresses.find(from, &guarded.links);
             if known.is_some_and(|link| guarded.shard.is_saturated(link)) {
                 continue; // a datagram cannot be read later; its sender sends it again
             }
@@ -240,8 +242,11 @@ impl Router {
                 Some(link) => link,
                 None if frame.kind == tidings_core::wire::code::LOGIN => {
                     let link = guarded.shard.open(now, Transport::Udp);
-                    guarded.addresses.insert(from, link);
                     guarded.register(link, LinkEnd::Datagram(Box::new((socket.clone(), from))));
+                    let Guarded {
+                        addresses, links, ..
+                    } = &mut *guarded;
+                    addresses.insert(from, link, links);
                     link
                 }
                 None => {

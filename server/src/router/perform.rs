@@ -360,6 +360,9 @@ impl Guarded {
         let Some(end) = self.end(link).cloned() else {
             return;
         };
+        if let LinkEnd::Datagram(to) = &end {
+            self.addresses.remove(to.1, &self.links);
+        }
         self.unregister(link);
         // The session's end stands right before it: now its reason is known.
         for told in todo.tell.iter_mut().rev().take(1) {
@@ -374,9 +377,7 @@ impl Guarded {
                 stream.close(code, text);
                 todo.flush.push(stream);
             }
-            LinkEnd::Datagram(to) => {
-                self.addresses.remove(&to.1);
-            }
+            LinkEnd::Datagram(_) => {}
             LinkEnd::Local(local) => {
                 local.close(Some(reason));
                 todo.local.push(local);

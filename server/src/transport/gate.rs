@@ -18,7 +18,7 @@ pub(crate) struct Gate {
 
 /// One connection's place; free again when dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Option<(Gate, IpAddr)>);
+pub(crate) struct Place(Option<Box<(Gate, IpAddr)>>);
 
 impl Gate {
     /// `max` connections for each address; 0 is no limit.
@@ -48,15 +48,16 @@ impl Gate {
         }
         *count += 1;
         drop(counts);
-        Some(Place(Some((self.clone(), address))))
+        Some(Place(Some(Box::new((self.clone(), address)))))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some((gate, address)) = self.0.take() else {
+        let Some(place) = self.0.take() else {
             return;
         };
+        let (gate, address) = *place;
         let mut counts = gate.counts.lock();
         if let Some(count) = counts.get_mut(&address) {
             *count -= 1;

@@ -15,11 +15,12 @@ pub(crate) mod websocket;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::link::Socket;
+use crate::link::{Framing, Socket, StreamLink};
 use gate::Gate;
 use tls::Tls;
 
@@ -44,10 +45,11 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub(crate) fn greet<S, F>(
     gate: Gate,
     tls: Option<Tls>,
+    framing: Framing,
     serve: S,
 ) -> impl FnMut(TcpStream, SocketAddr)
 where
-    S: Fn(Socket) -> F + Clone + Send + 'static,
+    S: Fn(Arc<StreamLink>) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     move |stream, peer| {
@@ -55,19 +57,24 @@ where
             tracing::debug!(address = %peer.ip(), "too many connections from one address");
             return;
         };
-        let serve = serve.clone();
-        // Two tasks, so that a plain connection does not carry the size of a handshake.
+        // Two tasks, and the first is little more than what serves the connection: there are many.
         match tls.clone() {
-            None => tokio::spawn(async move {
-                let _place = place;
-                serve(Socket::from(stream)).await;
-            }),
-            Some(tls) => tokio::spawn(async move {
-                let _place = place;
-                if let Some(socket) = Box::pin(tls.accept(stream)).await {
-                    serve(socket).await;
-                }
-            }),
+            None => {
+                let serving = serve(StreamLink::new(Socket::from(stream), framing));
+                tokio::spawn(async move {
+                    let _place = place;
+                    serving.await;
+                })
+            }
+            Some(tls) => {
+                let serve = serve.clone();
+                tokio::spawn(async move {
+                    let _place = place;
+                    if let Some(socket) = Box::pin(tls.accept(stream)).await {
+                        serve(StreamLink::new(socket, framing)).await;
+                    }
+                })
+            }
         };
     }
 }

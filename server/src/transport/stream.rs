@@ -29,12 +29,12 @@ pub(super) enum End {
 
 /// Reads until the connection ends. `take` gets everything that is not used yet and returns how
 /// many bytes it used, or an end.
-pub(super) async fn read(
+pub(super) fn read(
     router: &Router,
     link: &Arc<StreamLink>,
     take: impl FnMut(&mut [u8]) -> Result<usize, End>,
-) -> End {
-    read_after(router, link, Vec::new(), take).await
+) -> impl Future<Output = End> {
+    read_after(router, link, Vec::new(), take)
 }
 
 /// The same for a connection of which `rest` was read before.

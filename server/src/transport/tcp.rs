@@ -6,12 +6,11 @@ use tidings_core::session::Transport;
 use tidings_core::wire::mobileimsdk::{self, tcp};
 
 use super::stream::{self, End};
-use crate::link::{Framing, Socket, StreamLink};
+use crate::link::StreamLink;
 use crate::router::{Arrival, Router};
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(router: Arc<Router>, socket: Socket, frame_bytes_max: usize) {
-    let link = StreamLink::new(socket, Framing::Length);
+pub(crate) async fn serve(router: Arc<Router>, link: Arc<StreamLink>, frame_bytes_max: usize) {
     let id = router.open_stream(&link, Transport::Tcp);
     let end = stream::read(&router, &link, |bytes| {
         let mut used = 0;

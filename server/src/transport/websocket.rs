@@ -12,7 +12,7 @@ use tidings_core::wire::websocket::handshake::{self, parse_upgrade};
 use tidings_core::wire::websocket::{Decoder, Event, Opcode, ProtocolError, Role};
 
 use super::stream::{self, End};
-use crate::link::{Framing, Socket, StreamLink};
+use crate::link::StreamLink;
 use crate::router::{Arrival, Router};
 
 /// Where MobileIMSDK's clients connect.
@@ -29,8 +29,7 @@ enum Purpose {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(router: Arc<Router>, socket: Socket, echo: bool) {
-    let link = StreamLink::new(socket, Framing::WebSocket);
+pub(crate) async fn serve(router: Arc<Router>, link: Arc<StreamLink>, echo: bool) {
     let Ok(Some((purpose, rest))) = Box::pin(tokio::time::timeout(
         UPGRADE_WITHIN,
         upgrade(&router, &link, echo),

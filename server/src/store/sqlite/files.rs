@@ -24,6 +24,8 @@ const STATEMENTS_CACHED: usize = 64;
 pub(super) struct Paths {
     pub(super) dir: PathBuf,
     pub(super) log: PathBuf,
+    /// The log's write-ahead log.
+    pub(super) ahead: PathBuf,
     pub(super) index: PathBuf,
     pub(super) keys: PathBuf,
 }
@@ -33,6 +35,7 @@ impl Paths {
         Paths {
             dir: dir.to_owned(),
             log: dir.join("tidings.db"),
+            ahead: dir.join("tidings.db-wal"),
             index: dir.join("index.db"),
             keys: dir.join("keys"),
         }

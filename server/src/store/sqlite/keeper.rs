@@ -1,5 +1,7 @@
 //! The two threads of a store: one lets the indexes follow, one copies the database's log back.
 
+use std::fs::File;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -8,10 +10,15 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
-use super::super::StoreError;
+use super::super::{Durability, StoreError};
 use super::Inner;
 use super::files;
 
+/// The database's log is lengthened once it has such a part of what is copied back at once: a server
+/// that hardly writes does without.
+const LENGTHEN_AFTER: u64 = 64;
+/// Written at once, with commits waiting.
+const LENGTHEN_BYTES: usize = 1 << 20;
 /// How long a thread sleeps if nobody wakes it.
 const SLEEP: Duration = Duration::from_secs(2);
 /// How long it waits after an error.
@@ -21,6 +28,7 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 struct Flags {
     index: bool,
     checkpoint: bool,
+    lengthen: bool,
     stop: bool,
 }
 
@@ -37,8 +45,12 @@ impl Signal {
     /// A commit wrote about so much.
     pub(super) fn wrote(&self, bytes: u64, enough: u64) {
         let before = self.grown.fetch_add(bytes, Ordering::Relaxed);
-        if before < enough && before + bytes >= enough {
-            self.flags.lock().checkpoint = true;
+        let passed = |mark: u64| before < mark && before + bytes >= mark;
+        let (checkpoint, lengthen) = (passed(enough), passed(enough / LENGTHEN_AFTER));
+        if checkpoint || lengthen {
+            let mut flags = self.flags.lock();
+            flags.checkpoint |= checkpoint;
+            flags.lengthen |= lengthen;
             self.changed.notify_all();
         }
     }
@@ -134,9 +146,15 @@ fn index(inner: &Inner) {
 fn checkpoint(inner: &Inner) {
     while inner
         .signal
-        .wait(|flags| std::mem::take(&mut flags.checkpoint))
+        .wait(|flags| std::mem::take(&mut flags.lengthen) | std::mem::take(&mut flags.checkpoint))
     {
-        if inner.signal.grown.load(Ordering::Relaxed) < inner.options.checkpoint_bytes {
+        let grown = inner.signal.grown.load(Ordering::Relaxed);
+        if grown >= inner.options.checkpoint_bytes / LENGTHEN_AFTER
+            && let Err(error) = inner.lengthen()
+        {
+            tracing::warn!(%error, "the database's log cannot be lengthened");
+        }
+        if grown < inner.options.checkpoint_bytes {
             continue;
         }
         if let Err(error) = inner.checkpoint() {
@@ -154,6 +172,24 @@ fn copy_back(connection: &Connection, mode: &str) -> rusqlite::Result<(i64, i64)
 }
 
 impl Inner {
+    /// Makes the database's log as long as it becomes anyway before it begins anew: to sync what
+    /// was written over takes half as long as to sync what made a file longer. What is behind the
+    /// last commit was never valid to SQLite, whatever it is.
+    fn lengthen(&self) -> io::Result<()> {
+        if self.options.durability != Durability::Disk {
+            return Ok(());
+        }
+        let mut file = File::options().append(true).open(&self.paths.ahead)?;
+        let zeros = vec![0; LENGTHEN_BYTES];
+        while file.metadata()?.len() < self.options.checkpoint_bytes {
+            let commits_wait = self.writer.lock();
+            file.write_all(&zeros)?;
+            drop(commits_wait);
+            file.sync_data()?;
+        }
+        Ok(())
+    }
+
     /// Copies the database's log back while commits go on, and begins it anew, while they wait,
     /// only if it has become long: then little is left to copy.
     pub(super) fn checkpoint(&self) -> Result<(), StoreError> {

@@ -45,8 +45,10 @@ impl Inner {
         let full = rows.len() == STEP_ROWS;
         // What is not indexed yet is needed whole.
         let watermark = self.watermark.load(Ordering::Acquire);
-        let old =
-            |row: &LogRow| row.message.time_ms < before_ms && row.message.position <= watermark;
+        // A row without a message is no reason to stop, whatever its age: clocks go back.
+        let old = |row: &LogRow| {
+            (row.removed || row.message.time_ms < before_ms) && row.message.position <= watermark
+        };
         rows.truncate(rows.iter().take_while(|row| old(row)).count());
         let more = full && rows.len() == STEP_ROWS;
         let next = rows.last().map_or(0, |row| row.message.position);
