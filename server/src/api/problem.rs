@@ -73,7 +73,9 @@ impl Problem {
         let mut body = self.more.clone();
         let title = self.status.canonical_reason().unwrap_or("Error");
         let kind = body.get("code").and_then(Value::as_str);
-        let kind = kind.map_or("about:blank".into(), |code| format!("urn:tidings:desk:{code}"));
+        let kind = kind.map_or("about:blank".into(), |code| {
+            format!("urn:tidings:desk:{code}")
+        });
         body.insert("type".into(), json!(kind));
         body.insert("title".into(), json!(title));
         body.insert("status".into(), json!(self.status.as_u16()));
@@ -148,9 +150,9 @@ impl From<DeskError> for Problem {
                     .field("text")
                     .limit(max, bytes)
             }
-            DeskError::TooLong { bytes, max, .. } => {
-                Problem::unprocessable(detail).field("note").limit(max, bytes)
-            }
+            DeskError::TooLong { bytes, max, .. } => Problem::unprocessable(detail)
+                .field("note")
+                .limit(max, bytes),
             DeskError::Id { id, .. } => Problem::conflict(detail).field("id").with("value", id),
             DeskError::NoDesk => Problem::not_found(detail).field("tenant"),
             DeskError::Stopped => Problem::stopped(),
@@ -182,9 +184,9 @@ impl From<DirectoryError> for Problem {
             DirectoryError::Taken(name) => {
                 Problem::conflict(detail).field("team").with("value", name)
             }
-            DirectoryError::TooMany { kind, max } => {
-                Problem::unprocessable(detail).field(kind).limit(max, max + 1)
-            }
+            DirectoryError::TooMany { kind, max } => Problem::unprocessable(detail)
+                .field(kind)
+                .limit(max, max + 1),
             DirectoryError::Storage(_) | DirectoryError::Json(_) => {
                 tracing::error!(%error, "the directory of the desk failed");
                 let detail = "what is set up cannot be read or written; see the server's log";

@@ -30,7 +30,12 @@ impl Desks {
     ///
     /// # Errors
     /// If an agent, a setting or an open conversation needs it, or it is not there.
-    pub async fn remove_team(&self, tenant: &str, team: &str, by: Entry) -> Result<(), RemoveError> {
+    pub async fn remove_team(
+        &self,
+        tenant: &str,
+        team: &str,
+        by: Entry,
+    ) -> Result<(), RemoveError> {
         let roster = self.0.directory.roster();
         let known = roster.tenants.get(tenant).ok_or(DeskError::NoDesk)?;
         let Some(item) = known.teams.get(team) else {
@@ -135,7 +140,9 @@ fn needed(roster: &TenantRoster, team: &str) -> Option<String> {
     let mut agents = roster.agents.iter();
     let member = agents.find(|(_, agent)| agent.item.teams.iter().any(|m| m.team == team));
     if let Some((account, _)) = member {
-        return Some(format!("agent `{account}` serves the team: take it from him first"));
+        return Some(format!(
+            "agent `{account}` serves the team: take it from him first"
+        ));
     }
     if roster.tenant.default_team.as_deref() == Some(team) {
         return Some("it is the tenant's default team: set another one first".to_owned());
@@ -144,12 +151,19 @@ fn needed(roster: &TenantRoster, team: &str) -> Option<String> {
     let mut teams = roster.teams.iter().filter(|(name, _)| ***name != *team);
     let joins = teams.find(|(_, other)| {
         let rings = &other.item.settings.rings;
-        rings.iter().any(|ring| ring.join.is_some() && ring.join == number)
+        rings
+            .iter()
+            .any(|ring| ring.join.is_some() && ring.join == number)
     });
     if let Some((other, _)) = joins {
-        return Some(format!("a ring of team `{other}` joins it: remove that first"));
+        return Some(format!(
+            "a ring of team `{other}` joins it: remove that first"
+        ));
     }
     let mut replies = roster.replies.iter();
     let reply = replies.find(|(_, reply)| reply.item.team.as_deref() == Some(team))?;
-    Some(format!("reply `{}` is for the team: change or remove it first", reply.0))
+    Some(format!(
+        "reply `{}` is for the team: change or remove it first",
+        reply.0
+    ))
 }

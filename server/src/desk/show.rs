@@ -8,6 +8,7 @@ use tidings_core::desk::{
 };
 use tidings_core::ids::Name;
 use tidings_core::time::Time;
+use tokio::task::JoinSet;
 
 use super::driver::Driver;
 use super::{DeskError, Desks};
@@ -150,7 +151,11 @@ impl Desks {
     pub async fn open_chats(&self, tenant: &str) -> Result<Vec<OpenChat>, DeskError> {
         self.look(tenant, |driver| {
             let looker = Looker::new(driver);
-            driver.desk.episodes().filter_map(|e| looker.chat(&e)).collect()
+            driver
+                .desk
+                .episodes()
+                .filter_map(|e| looker.chat(&e))
+                .collect()
         })
         .await
     }
@@ -184,7 +189,12 @@ impl Desks {
                         live: agent.live,
                         capacity: agent.settings.capacity,
                         load_permille: agent.load_permille,
-                        episodes: driver.desk.serves(agent.agent).iter().map(|e| e.0).collect(),
+                        episodes: driver
+                            .desk
+                            .serves(agent.agent)
+                            .iter()
+                            .map(|e| e.0)
+                            .collect(),
                     })
                 })
                 .collect();
@@ -200,6 +210,21 @@ impl Desks {
     /// If there is no such tenant, or it does not answer.
     pub async fn figures(&self, tenant: &str) -> Result<Figures, DeskError> {
         self.look(tenant, figures).await
+    }
+
+    /// The figures of all tenants, by name; one that does not answer is left out.
+    pub(crate) async fn all_figures(&self) -> Vec<(Name, Figures)> {
+        let mut asked = JoinSet::new();
+        for tenant in self.0.directory.roster().tenants.keys() {
+            let (desks, tenant) = (self.clone(), tenant.clone());
+            asked.spawn(async move {
+                let figures = desks.figures(&tenant).await;
+                figures.ok().map(|figures| (tenant, figures))
+            });
+        }
+        let mut all: Vec<(Name, Figures)> = asked.join_all().await.into_iter().flatten().collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
     }
 }
 
@@ -221,7 +246,9 @@ impl<'d> Looker<'d> {
         let skills = roster.skills.iter();
         Looker {
             driver,
-            agents: agents.map(|(n, a)| (AgentId(a.number), n.clone())).collect(),
+            agents: agents
+                .map(|(n, a)| (AgentId(a.number), n.clone()))
+                .collect(),
             teams: teams.map(|(n, t)| (TeamId(t.number), n.clone())).collect(),
             skills: skills.map(|(n, s)| (s.number, n.clone())).collect(),
             places: driver.desk.places().map(|p| (p.episode, p)).collect(),
@@ -251,7 +278,9 @@ impl<'d> Looker<'d> {
             episode: view.episode.0,
             customer: chat.customer.clone(),
             team: team.unwrap_or_else(|| chat.address.trim_start_matches('@').into()),
-            skills: skills.filter_map(|s| self.skills.get(&s.into()).cloned()).collect(),
+            skills: skills
+                .filter_map(|s| self.skills.get(&s.into()).cloned())
+                .collect(),
             priority: view.priority,
             state,
             since_ms: self.wall_ms(view.stage_at),
@@ -262,7 +291,9 @@ impl<'d> Looker<'d> {
             wait_ms: place.and_then(|place| place.wait_ms),
             customer_online: view.customer_live,
             transfer_to: view.transfer_to.and_then(name),
-            supervisors: parts.filter_map(|(who, level)| Some((name(who)?, level))).collect(),
+            supervisors: parts
+                .filter_map(|(who, level)| Some((name(who)?, level)))
+                .collect(),
         })
     }
 }

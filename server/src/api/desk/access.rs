@@ -69,9 +69,8 @@ pub(super) async fn guard(
 }
 
 async fn identify(api: &Api, peer: Peer, headers: &HeaderMap) -> Result<(u128, Who), Problem> {
-    let refused = |detail: &str| {
-        Problem::new(StatusCode::UNAUTHORIZED, detail).field("Authorization")
-    };
+    let refused =
+        |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, detail).field("Authorization");
     if let Some(key) = bearer(headers) {
         let known = api.keys.known(key);
         let (scope, id) = known.ok_or_else(|| refused("there is no such key"))?;
@@ -87,7 +86,9 @@ async fn identify(api: &Api, peer: Peer, headers: &HeaderMap) -> Result<(u128, W
         ));
     };
     if ids::check_user(&account).is_err() {
-        return Err(refused("there is no such account, or its password is another"));
+        return Err(refused(
+            "there is no such account, or its password is another",
+        ));
     }
     let credentials = Credentials {
         user: account.as_str().into(),
@@ -95,13 +96,17 @@ async fn identify(api: &Api, peer: Peer, headers: &HeaderMap) -> Result<(u128, W
         extra: None,
         address: Some(peer.0),
     };
-    let role = api.access.role(&credentials).await.map_err(|code| match code {
-        code::REFUSED_BUSY => {
-            let detail = "too many passwords are being checked; try again";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-        }
-        _ => refused("there is no such account, or its password is another"),
-    })?;
+    let role = api
+        .access
+        .role(&credentials)
+        .await
+        .map_err(|code| match code {
+            code::REFUSED_BUSY => {
+                let detail = "too many passwords are being checked; try again";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
+            _ => refused("there is no such account, or its password is another"),
+        })?;
     let agent = api.desks.agent(&account);
     let may = match (role, agent) {
         (Role::Admin, agent) => May::Admin(agent),
@@ -192,9 +197,9 @@ impl Who {
     ) -> Result<&'r TenantRoster, Problem> {
         let known = self.belongs(roster, tenant)?;
         match self.may {
-            May::Agent { supervisor: false, .. } => {
-                Err(forbidden("only supervisors, administrators and keys may"))
-            }
+            May::Agent {
+                supervisor: false, ..
+            } => Err(forbidden("only supervisors, administrators and keys may")),
             _ => Ok(known),
         }
     }
@@ -211,7 +216,10 @@ impl Who {
     /// The account of an agent who sees what is his own alone.
     pub(super) fn own(&self) -> Option<&Name> {
         match &self.may {
-            May::Agent { agent, supervisor: false } => Some(agent.account()),
+            May::Agent {
+                agent,
+                supervisor: false,
+            } => Some(agent.account()),
             _ => None,
         }
     }
@@ -244,7 +252,9 @@ impl Who {
                 let here = agent.filter(|agent| **agent.tenant() == *tenant);
                 here.ok_or_else(|| {
                     let detail = "there is no such agent of the tenant";
-                    Problem::unprocessable(detail).field("as").with("value", account)
+                    Problem::unprocessable(detail)
+                        .field("as")
+                        .with("value", account)
                 })?
             }
         };

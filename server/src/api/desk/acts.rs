@@ -42,7 +42,10 @@ async fn act(api: &Api, agent: &AgentRef, episode: u64, act: Act) -> Result<(), 
     match api.desks.act(agent, act).await {
         Err(DeskError::Refused(Refusal::NoEpisode)) => {
             let tenant = agent.tenant().to_string();
-            let was = api.desks.read(move |db| records::parts(db, &tenant, episode)).await?;
+            let was = api
+                .desks
+                .read(move |db| records::parts(db, &tenant, episode))
+                .await?;
             match was.is_empty() {
                 true => Err(no_episode(episode)),
                 false => Err(Refusal::NoEpisode.into()),
@@ -115,7 +118,9 @@ impl Transfer {
     fn target(&self, roster: &TenantRoster) -> Result<TransferTo, Problem> {
         let unknown = |field: &str, name: &str| {
             let detail = format!("there is no `{name}` of this tenant");
-            Problem::unprocessable(detail).field(field).with("value", name)
+            Problem::unprocessable(detail)
+                .field(field)
+                .with("value", name)
         };
         match (&self.to_agent, &self.to_team) {
             (Some(agent), None) => {
@@ -191,10 +196,20 @@ pub(super) async fn message(
     let content = code::DESK_IMAGE..=code::DESK_ROBOT;
     if (400..500).contains(&typeu) && !content.contains(&typeu) {
         let detail = "this type is the desk's own";
-        return Err(Problem::unprocessable(detail).field("type").with("value", typeu));
+        return Err(Problem::unprocessable(detail)
+            .field("type")
+            .with("value", typeu));
     }
     let agent = who.acting(&api, &tenant, input.value.agent.as_deref())?;
-    say(&api, &agent, episode, Key::read(&headers, caller)?, input.value, false).await
+    say(
+        &api,
+        &agent,
+        episode,
+        Key::read(&headers, caller)?,
+        input.value,
+        false,
+    )
+    .await
 }
 
 pub(super) async fn note(
@@ -209,7 +224,15 @@ pub(super) async fn note(
         return Err(Problem::unprocessable("a note has no type").field("type"));
     }
     let agent = who.acting(&api, &tenant, input.value.agent.as_deref())?;
-    say(&api, &agent, episode, Key::read(&headers, caller)?, input.value, true).await
+    say(
+        &api,
+        &agent,
+        episode,
+        Key::read(&headers, caller)?,
+        input.value,
+        true,
+    )
+    .await
 }
 
 async fn say(
@@ -220,7 +243,10 @@ async fn say(
     body: Text,
     internal: bool,
 ) -> Result<Response, Problem> {
-    let made = || key.map_or_else(new_id, |key| key.message_id(&episode.to_string())).to_string();
+    let made = || {
+        key.map_or_else(new_id, |key| key.message_id(&episode.to_string()))
+            .to_string()
+    };
     let id = body.id.unwrap_or_else(made);
     check_message_id(&notice::authored(agent.number(), &id))
         .map_err(|problem| Problem::name("id", &id, problem))?;

@@ -69,7 +69,9 @@ pub(super) fn read(given: Map<String, Value>, roster: &TenantRoster) -> Result<A
     let max = limits::TEAMS_PER_AGENT_MAX;
     if body.teams.len() > max {
         let detail = format!("an agent serves at most {max} teams");
-        return Err(Problem::unprocessable(detail).field("teams").limit(max, body.teams.len()));
+        return Err(Problem::unprocessable(detail)
+            .field("teams")
+            .limit(max, body.teams.len()));
     }
     let mut seen = HashSet::new();
     for (at, member) in body.teams.iter().enumerate() {
@@ -77,15 +79,23 @@ pub(super) fn read(given: Map<String, Value>, roster: &TenantRoster) -> Result<A
         known_team(&member.team, &field, roster)?;
         if !seen.insert(&member.team) {
             let detail = "the team is named twice";
-            return Err(Problem::unprocessable(detail).field(field).with("value", &*member.team));
+            return Err(Problem::unprocessable(detail)
+                .field(field)
+                .with("value", &*member.team));
         }
         if let Some(of_team) = member.capacity {
             capacity(&format!("teams[{at}].capacity"), of_team)?;
         }
     }
-    if let Some(skill) = body.skills.iter().find(|s| !roster.skills.contains_key(&***s)) {
+    if let Some(skill) = body
+        .skills
+        .iter()
+        .find(|s| !roster.skills.contains_key(&***s))
+    {
         let detail = format!("there is no skill `{skill}` of this tenant: make it first");
-        return Err(Problem::unprocessable(detail).field("skills").with("value", &**skill));
+        return Err(Problem::unprocessable(detail)
+            .field("skills")
+            .with("value", &**skill));
     }
     Ok(Agent {
         title: body.title,
@@ -102,7 +112,9 @@ fn capacity(field: &str, capacity: u32) -> Result<(), Problem> {
     let max = limits::DESK_CAPACITY_MAX;
     if !(1..=max).contains(&capacity) {
         let detail = format!("{field} is 1 to {max}");
-        return Err(Problem::unprocessable(detail).field(field).limit(max, capacity));
+        return Err(Problem::unprocessable(detail)
+            .field(field)
+            .limit(max, capacity));
     }
     Ok(())
 }
@@ -239,7 +251,9 @@ pub(super) async fn list(
         }
         found.push(shown);
     }
-    Ok(Json(json!({ "agents": found, "next": next.map(|name| &**name) })))
+    Ok(Json(
+        json!({ "agents": found, "next": next.map(|name| &**name) }),
+    ))
 }
 
 fn show_now(now: &AgentNow, episodes: bool) -> Value {

@@ -45,7 +45,9 @@ pub(super) async fn search(
         None => None,
         Some(word) => Some(Standing::from_word(word).ok_or_else(|| {
             let detail = "a state is waiting, active or closed";
-            Problem::unprocessable(detail).field("state").with("value", &**word)
+            Problem::unprocessable(detail)
+                .field("state")
+                .with("value", &**word)
         })?),
     };
     if let Some(text) = &which.text {
@@ -74,7 +76,9 @@ pub(super) async fn search(
         .read(move |db| records::search(db, &tenant, &wanted, limit))
         .await?;
     let shown: Vec<Value> = found.episodes.iter().map(|parts| summary(parts)).collect();
-    Ok(Json(json!({ "conversations": shown, "before": found.before })))
+    Ok(Json(
+        json!({ "conversations": shown, "before": found.before }),
+    ))
 }
 
 /// A conversation as lists show it.
@@ -110,7 +114,11 @@ fn summary(parts: &[Part]) -> Value {
 fn events(parts: &[Part]) -> Vec<Value> {
     let mut events = Vec::new();
     for part in parts {
-        let opened_ms = if part.part == 0 { part.opened_ms } else { part.began_ms };
+        let opened_ms = if part.part == 0 {
+            part.opened_ms
+        } else {
+            part.began_ms
+        };
         if part.part == 0 || part.agent.is_none() {
             events.push(json!({ "event": "waits", "time_ms": opened_ms, "team": part.team }));
         }
@@ -217,5 +225,7 @@ async fn concerns(
         return Ok(false);
     };
     let open = api.desks.open_chats(tenant).await?;
-    Ok(open.iter().any(|chat| *chat.customer == *customer && has_part(chat)))
+    Ok(open
+        .iter()
+        .any(|chat| *chat.customer == *customer && has_part(chat)))
 }

@@ -34,7 +34,11 @@ impl Table {
 
 fn cell(value: &Value) -> String {
     let Value::String(text) = value else {
-        return if value.is_null() { String::new() } else { value.to_string() };
+        return if value.is_null() {
+            String::new()
+        } else {
+            value.to_string()
+        };
     };
     // What begins so is a formula to a spreadsheet, and customers write it.
     let guarded = match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) {

@@ -59,7 +59,10 @@ pub(super) async fn export(
         let mut conversations = Vec::new();
         for tenant in &tenants {
             let (of, name) = (tenant.to_string(), user.clone());
-            let parts = api.desks.read(move |db| customer::parts(db, &of, &name)).await?;
+            let parts = api
+                .desks
+                .read(move |db| customer::parts(db, &of, &name))
+                .await?;
             if !parts.is_empty() {
                 remember(&api, tenant, who.entry(&api), "export customer", &user).await?;
             }
@@ -93,7 +96,9 @@ fn cursor(text: &str) -> Result<(String, u64), Problem> {
     let read = read.and_then(|(team, seq)| Some((format!("@{team}"), seq.parse().ok()?)));
     read.ok_or_else(|| {
         let detail = "`after` is the `next` of the page before";
-        Problem::unprocessable(detail).field("after").with("value", text)
+        Problem::unprocessable(detail)
+            .field("after")
+            .with("value", text)
     })
 }
 
@@ -112,7 +117,10 @@ async fn messages(
             Some((team, seq)) if *talk.peer == **team => *seq,
             _ => 0,
         };
-        let page = api.desks.written(user, &talk.peer, from, limit - messages.len()).await?;
+        let page = api
+            .desks
+            .written(user, &talk.peer, from, limit - messages.len())
+            .await?;
         messages.extend(page.iter().map(|message| show(api, &talk.peer, message)));
         if let Some(last) = page.last().filter(|_| messages.len() == limit) {
             let team = talk.peer.trim_start_matches('@');
@@ -133,7 +141,10 @@ fn show(api: &Api, team: &str, message: &Message) -> Value {
     };
     let author = match agent {
         _ if !message.from.starts_with('@') => Some(message.from.to_string()),
-        Some((agent, _)) => api.desks.agent_of(team, agent).map(|(name, _)| name.to_string()),
+        Some((agent, _)) => api
+            .desks
+            .agent_of(team, agent)
+            .map(|(name, _)| name.to_string()),
         None => None,
     };
     json!({
@@ -164,12 +175,18 @@ pub(super) async fn erase(
     who.administers()?;
     check_user(&user)?;
     let talks = api.desks.of_customer(&user).await?;
-    let tenants = talks.iter().filter_map(|talk| api.desks.tenant_of_team(&talk.peer));
+    let tenants = talks
+        .iter()
+        .filter_map(|talk| api.desks.tenant_of_team(&talk.peer));
     let tenants: BTreeSet<Name> = tenants.collect();
     if how.force == Some(true) {
         let customer = Name::from(&*user);
         for talk in &talks {
-            match api.desks.customer(&customer, &talk.peer, CustomerAct::Leave).await {
+            match api
+                .desks
+                .customer(&customer, &talk.peer, CustomerAct::Leave)
+                .await
+            {
                 Ok(()) | Err(DeskError::Refused(Refusal::NoEpisode) | DeskError::NoDesk) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -182,7 +199,9 @@ pub(super) async fn erase(
     }
     if !open.is_empty() {
         let detail = "he has an open conversation: close it, or say force=true to have it closed";
-        return Err(Problem::conflict(detail).with("code", "open").with("value", open));
+        return Err(Problem::conflict(detail)
+            .with("code", "open")
+            .with("value", open));
     }
     let erased = api.desks.erase(&user).await?;
     for tenant in &tenants {

@@ -26,11 +26,16 @@ pub(super) fn openings(hours: &[Hours]) -> Result<Vec<Opening>, Problem> {
     let mut openings = Vec::new();
     for (at, part) in hours.iter().enumerate() {
         let field = |name: &str| format!("hours[{at}].{name}");
-        let (from, to) = (minutes(&part.from, &field("from"))?, minutes(&part.to, &field("to"))?);
+        let (from, to) = (
+            minutes(&part.from, &field("from"))?,
+            minutes(&part.to, &field("to"))?,
+        );
         if from == to || from == DAY_MIN {
             let detail = "`from` lies before the end of the day and is not `to`; a whole day is \
                           00:00 to 24:00";
-            return Err(Problem::unprocessable(detail).field(field("to")).with("value", &*part.to));
+            return Err(Problem::unprocessable(detail)
+                .field(field("to"))
+                .with("value", &*part.to));
         }
         for name in &part.days {
             let Some(day) = DAYS.iter().position(|day| day == name) else {
@@ -49,7 +54,9 @@ pub(super) fn openings(hours: &[Hours]) -> Result<Vec<Opening>, Problem> {
     let max = limits::DESK_HOURS_MAX;
     if openings.len() > max {
         let detail = format!("a team has at most {max} opening times, days counted singly");
-        return Err(Problem::unprocessable(detail).field("hours").limit(max, openings.len()));
+        return Err(Problem::unprocessable(detail)
+            .field("hours")
+            .limit(max, openings.len()));
     }
     Ok(openings)
 }
@@ -57,7 +64,9 @@ pub(super) fn openings(hours: &[Hours]) -> Result<Vec<Opening>, Problem> {
 fn minutes(text: &str, field: &str) -> Result<u32, Problem> {
     let wrong = || {
         let detail = "a time is written as 09:00, up to 24:00";
-        Problem::unprocessable(detail).field(field).with("value", text)
+        Problem::unprocessable(detail)
+            .field(field)
+            .with("value", text)
     };
     let two = |part: &str| match part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit()) {
         true => part.parse::<u32>().ok(),
@@ -66,7 +75,9 @@ fn minutes(text: &str, field: &str) -> Result<u32, Problem> {
     let (hour, minute) = text.split_once(':').ok_or_else(wrong)?;
     let (hour, minute) = (two(hour).ok_or_else(wrong)?, two(minute).ok_or_else(wrong)?);
     let minutes = hour * 60 + minute;
-    (minute < 60 && minutes <= DAY_MIN).then_some(minutes).ok_or_else(wrong)
+    (minute < 60 && minutes <= DAY_MIN)
+        .then_some(minutes)
+        .ok_or_else(wrong)
 }
 
 /// From minutes of the week. What is longer than a day is told day by day.
@@ -75,9 +86,17 @@ pub(super) fn words(openings: &[Opening]) -> Vec<Hours> {
     for opening in openings {
         let length = (opening.to_min + WEEK_MIN - opening.from_min) % WEEK_MIN;
         let mut from = opening.from_min % WEEK_MIN;
-        let mut left = if opening.to_min == opening.from_min + WEEK_MIN { WEEK_MIN } else { length };
+        let mut left = if opening.to_min == opening.from_min + WEEK_MIN {
+            WEEK_MIN
+        } else {
+            length
+        };
         while left > 0 {
-            let part = if left < DAY_MIN { left } else { left.min(DAY_MIN - from % DAY_MIN) };
+            let part = if left < DAY_MIN {
+                left
+            } else {
+                left.min(DAY_MIN - from % DAY_MIN)
+            };
             add(&mut hours, from, part);
             from = (from + part) % WEEK_MIN;
             left -= part;
@@ -88,11 +107,17 @@ pub(super) fn words(openings: &[Opening]) -> Vec<Hours> {
 
 fn add(hours: &mut Vec<Hours>, from: u32, length: u32) {
     let time = |minutes: u32| format!("{:02}:{:02}", minutes / 60, minutes % 60);
-    let day = DAYS.get((from / DAY_MIN) as usize).copied().unwrap_or(DAYS[0]);
+    let day = DAYS
+        .get((from / DAY_MIN) as usize)
+        .copied()
+        .unwrap_or(DAYS[0]);
     let end = from % DAY_MIN + length;
     let to = if end > DAY_MIN { end - DAY_MIN } else { end };
     let (from, to) = (time(from % DAY_MIN), time(to));
-    match hours.iter_mut().find(|known| known.from == from && known.to == to) {
+    match hours
+        .iter_mut()
+        .find(|known| known.from == from && known.to == to)
+    {
         Some(known) => known.days.push(day.to_owned()),
         None => hours.push(Hours {
             days: vec![day.to_owned()],
@@ -120,12 +145,18 @@ mod tests {
             vec![hours(&["mon", "tue", "fri"], "09:00", "18:00")],
             vec![hours(&["sat", "sun"], "22:00", "06:00")],
             vec![hours(&DAYS, "00:00", "24:00")],
-            vec![hours(&["mon"], "09:00", "12:00"), hours(&["mon"], "13:00", "24:00")],
+            vec![
+                hours(&["mon"], "09:00", "12:00"),
+                hours(&["mon"], "13:00", "24:00"),
+            ],
         ] {
             assert_eq!(words(&openings(&told).unwrap()), told);
         }
         let sunday = openings(&[hours(&["sun"], "22:00", "06:00")]).unwrap();
-        assert_eq!((sunday[0].from_min, sunday[0].to_min), (6 * DAY_MIN + 1320, 360));
+        assert_eq!(
+            (sunday[0].from_min, sunday[0].to_min),
+            (6 * DAY_MIN + 1320, 360)
+        );
     }
 
     #[test]
@@ -138,7 +169,10 @@ mod tests {
             ("mon", "24:00", "01:00"),
             ("monday", "09:00", "18:00"),
         ] {
-            assert!(openings(&[hours(&[days], from, to)]).is_err(), "{days} {from} {to}");
+            assert!(
+                openings(&[hours(&[days], from, to)]).is_err(),
+                "{days} {from} {to}"
+            );
         }
         let many = vec![hours(&["mon"], "09:00", "10:00"); limits::DESK_HOURS_MAX];
         assert!(openings(&many).is_ok());

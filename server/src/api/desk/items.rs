@@ -19,10 +19,10 @@ use super::{agent, team};
 use crate::api::Api;
 use crate::api::extract::{Asked, Input, Named, from_value, page};
 use crate::api::problem::Problem;
+use crate::desk::RemoveError;
 use crate::desk::directory::{
     Agent, Directory, DirectoryError, Entry, Numbered, Reply, Skill, Team, Tenant, TenantRoster,
 };
-use crate::desk::RemoveError;
 
 /// A kind of item of a tenant.
 pub(super) trait Item: Clone + Send + Sync + Sized + 'static {
@@ -35,8 +35,7 @@ pub(super) trait Item: Clone + Send + Sync + Sized + 'static {
     /// As the API shows it, without its name.
     fn show(&self, roster: &TenantRoster) -> Value;
     /// From what the API is given.
-    fn read(given: Map<String, Value>, name: &str, roster: &TenantRoster)
-    -> Result<Self, Problem>;
+    fn read(given: Map<String, Value>, name: &str, roster: &TenantRoster) -> Result<Self, Problem>;
     fn put(
         &self,
         directory: &Directory,
@@ -182,9 +181,15 @@ pub(super) async fn list<T: Item>(
     let roster = who.belongs(&roster, &tenant)?;
     let items = T::of(roster);
     let (names, next) = names(items.keys(), which.after.as_deref(), limit);
-    let found = names.iter().filter_map(|name| Some((name, items.get(*name)?)));
-    let found: Vec<Value> = found.map(|(name, item)| shown(name, &item.item, roster)).collect();
-    Ok(Json(json!({ T::MANY: found, "next": next.map(|name| &**name) })))
+    let found = names
+        .iter()
+        .filter_map(|name| Some((name, items.get(*name)?)));
+    let found: Vec<Value> = found
+        .map(|(name, item)| shown(name, &item.item, roster))
+        .collect();
+    Ok(Json(
+        json!({ T::MANY: found, "next": next.map(|name| &**name) }),
+    ))
 }
 
 fn missing<T: Item>(name: &str) -> Problem {
@@ -200,7 +205,9 @@ pub(super) async fn show<T: Item>(
 ) -> Result<Json<Value>, Problem> {
     let roster = api.desks.directory().roster();
     let roster = who.belongs(&roster, &tenant)?;
-    let item = T::of(roster).get(&*name).ok_or_else(|| missing::<T>(&name))?;
+    let item = T::of(roster)
+        .get(&*name)
+        .ok_or_else(|| missing::<T>(&name))?;
     Ok(Json(shown(&name, &item.item, roster)))
 }
 
@@ -209,7 +216,9 @@ pub(super) fn without_name(given: &mut Map<String, Value>, name: &str) -> Result
     match given.remove("name") {
         Some(told) if told != name => {
             let detail = "the body has another name than the path";
-            Err(Problem::unprocessable(detail).field("name").with("value", told))
+            Err(Problem::unprocessable(detail)
+                .field("name")
+                .with("value", told))
         }
         _ => Ok(()),
     }
@@ -244,7 +253,10 @@ pub(super) async fn store<T: Item>(
     item: T,
 ) -> Result<Response, Problem> {
     let before = api.desks.directory().roster();
-    let known = before.tenants.get(&*tenant).ok_or_else(|| no_tenant(&tenant))?;
+    let known = before
+        .tenants
+        .get(&*tenant)
+        .ok_or_else(|| no_tenant(&tenant))?;
     let status = match T::of(known).contains_key(&*name) {
         true => StatusCode::OK,
         false => StatusCode::CREATED,
@@ -253,7 +265,10 @@ pub(super) async fn store<T: Item>(
     let change = move |directory: &Directory| stored.put(directory, &to, &called, &by);
     api.desks.change(change).await?;
     let roster = api.desks.directory().roster();
-    let known = roster.tenants.get(&*tenant).ok_or_else(|| no_tenant(&tenant))?;
+    let known = roster
+        .tenants
+        .get(&*tenant)
+        .ok_or_else(|| no_tenant(&tenant))?;
     Ok((status, Json(shown(&name, &item, known))).into_response())
 }
 
@@ -278,13 +293,15 @@ pub(super) async fn remove<T: Item>(
         return Ok(StatusCode::NO_CONTENT);
     }
     if T::KIND == Skill::KIND
-        && let Some((agent, _)) = known.agents.iter().find(|(_, a)| a.item.skills.contains(&name))
+        && let Some((agent, _)) = known
+            .agents
+            .iter()
+            .find(|(_, a)| a.item.skills.contains(&name))
     {
         let why = format!("agent `{agent}` has the skill: take it from him first");
         return Err(RemoveError::Needed(why).into());
     }
-    let change =
-        move |directory: &Directory| directory.remove(T::KIND, &tenant, &name, &by);
+    let change = move |directory: &Directory| directory.remove(T::KIND, &tenant, &name, &by);
     api.desks.change(change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -334,7 +351,11 @@ impl TenantBody {
         time("grace_ms", body.grace_ms)?;
         time("priority_boost_ms", body.priority_boost_ms)?;
         if let Some(team) = &body.default_team {
-            known_team(team, "default_team", known.unwrap_or(&TenantRoster::default()))?;
+            known_team(
+                team,
+                "default_team",
+                known.unwrap_or(&TenantRoster::default()),
+            )?;
         }
         if body.hold_weight_permille > 1000 {
             let detail = "an episode on hold counts at most 1000 thousandths of a slot";
@@ -374,9 +395,13 @@ pub(super) async fn tenants(
     let seen = roster.tenants.keys();
     let seen = seen.filter(|name| who.tenant().is_none_or(|own| own == *name));
     let (names, next) = names(seen, which.after.as_deref(), limit);
-    let found = names.iter().filter_map(|name| Some((name, roster.tenants.get(*name)?)));
+    let found = names
+        .iter()
+        .filter_map(|name| Some((name, roster.tenants.get(*name)?)));
     let found: Vec<Value> = found.map(|(name, of)| show_one(name, &of.tenant)).collect();
-    Ok(Json(json!({ "tenants": found, "next": next.map(|name| &**name) })))
+    Ok(Json(
+        json!({ "tenants": found, "next": next.map(|name| &**name) }),
+    ))
 }
 
 pub(super) async fn show_tenant(
@@ -439,7 +464,9 @@ pub(super) fn text(field: &str, text: &str) -> Result<(), Problem> {
 pub(super) fn bytes(field: &str, text: &str, max: usize) -> Result<(), Problem> {
     if text.len() > max {
         let detail = format!("{field} has at most {max} bytes");
-        return Err(Problem::unprocessable(detail).field(field).limit(max, text.len()));
+        return Err(Problem::unprocessable(detail)
+            .field(field)
+            .limit(max, text.len()));
     }
     Ok(())
 }
@@ -458,7 +485,9 @@ fn count(field: &str, count: u32) -> Result<(), Problem> {
     let max = limits::DESK_CAPACITY_MAX;
     if count > max {
         let detail = format!("{field} is at most {max}");
-        return Err(Problem::unprocessable(detail).field(field).limit(max, count));
+        return Err(Problem::unprocessable(detail)
+            .field(field)
+            .limit(max, count));
     }
     Ok(())
 }
@@ -468,5 +497,7 @@ pub(super) fn known_team(team: &str, field: &str, roster: &TenantRoster) -> Resu
         return Ok(());
     }
     let detail = format!("there is no team `{team}` of this tenant: make it first");
-    Err(Problem::unprocessable(detail).field(field).with("value", team))
+    Err(Problem::unprocessable(detail)
+        .field(field)
+        .with("value", team))
 }

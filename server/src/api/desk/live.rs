@@ -90,7 +90,9 @@ pub(super) async fn queue(
     waiting.truncate(limit);
     let next = waiting.last().filter(|_| more).map(|chat| chat.episode);
     let waiting: Vec<Value> = waiting.iter().map(show).collect();
-    Ok(Json(json!({ "waiting": waiting, "total": total, "next": next })))
+    Ok(Json(
+        json!({ "waiting": waiting, "total": total, "next": next }),
+    ))
 }
 
 /// Of the figures.
@@ -133,7 +135,9 @@ pub(super) async fn figures(
     });
     let teams: Vec<Value> = teams.collect();
     let agents = STATUSES.iter().zip(now.agents);
-    let agents: Value = agents.map(|(status, n)| ((*status).to_owned(), json!(n))).collect();
+    let agents: Value = agents
+        .map(|(status, n)| ((*status).to_owned(), json!(n)))
+        .collect();
     let longest = now.teams.iter().map(|team| team.longest_wait_ms).max();
     Ok(Json(json!({
         "waiting": now.teams.iter().map(|team| team.waiting).sum::<u64>(),

@@ -72,5 +72,7 @@ pub(super) fn routes(api: &Arc<Api>) -> Routes<Arc<Api>> {
 }
 
 fn item<T: Item>() -> MethodRouter<Arc<Api>> {
-    get(items::show::<T>).put(items::put::<T>).delete(items::remove::<T>)
+    get(items::show::<T>)
+        .put(items::put::<T>)
+        .delete(items::remove::<T>)
 }

@@ -191,15 +191,21 @@ fn rating_row(part: &Part) -> Vec<Value> {
 
 fn span(about: &About, now_ms: i64) -> Result<Span, Problem> {
     let to_ms = about.to.unwrap_or(now_ms);
-    let from_ms = about.from.unwrap_or_else(|| to_ms.saturating_sub(PERIOD_MS));
+    let from_ms = about
+        .from
+        .unwrap_or_else(|| to_ms.saturating_sub(PERIOD_MS));
     let (length, max) = (to_ms.saturating_sub(from_ms), limits::DESK_REPORT_MS_MAX);
     if length < 0 {
         let detail = "`from` lies before `to`";
-        return Err(Problem::unprocessable(detail).field("from").with("value", from_ms));
+        return Err(Problem::unprocessable(detail)
+            .field("from")
+            .with("value", from_ms));
     }
     if length > max {
         let detail = format!("a report spans at most {max} ms, a year");
-        return Err(Problem::unprocessable(detail).field("from").limit(max, length));
+        return Err(Problem::unprocessable(detail)
+            .field("from")
+            .limit(max, length));
     }
     Ok(Span { from_ms, to_ms })
 }
@@ -215,7 +221,9 @@ fn after(text: &str) -> Result<After, Problem> {
     };
     read().ok_or_else(|| {
         let detail = "`after` is the `next` of the page before";
-        Problem::unprocessable(detail).field("after").with("value", text)
+        Problem::unprocessable(detail)
+            .field("after")
+            .with("value", text)
     })
 }
 
@@ -231,7 +239,9 @@ pub(super) async fn show(
         Some("csv") => true,
         Some(other) => {
             let detail = "a report is json or csv";
-            return Err(Problem::unprocessable(detail).field("format").with("value", other));
+            return Err(Problem::unprocessable(detail)
+                .field("format")
+                .with("value", other));
         }
     };
     let span = span(&about, api.desks.wall_ms())?;
@@ -275,7 +285,13 @@ async fn table(
         "agents" => {
             let read = move |db: &rusqlite::Connection| reports::agents(db, &tenant, span);
             let found = api.desks.read(read).await?;
-            (AGENTS, found.iter().map(|(name, report)| agent_row(name, report)).collect())
+            (
+                AGENTS,
+                found
+                    .iter()
+                    .map(|(name, report)| agent_row(name, report))
+                    .collect(),
+            )
         }
         "teams" => {
             let within_ms = about.answer_within_ms.unwrap_or(ANSWER_WITHIN_MS);
@@ -285,15 +301,22 @@ async fn table(
                 .desks
                 .read(move |db| reports::teams(db, &tenant, span, target_ms))
                 .await?;
-            (TEAMS, found.iter().map(|(name, report)| team_row(name, report)).collect())
+            (
+                TEAMS,
+                found
+                    .iter()
+                    .map(|(name, report)| team_row(name, report))
+                    .collect(),
+            )
         }
         "conversations" | "ratings" => {
             let rated = report == "ratings";
             let max = limits::DESK_REPORT_ROWS_MAX;
             let limit = page(about.limit.or(Some(max)), max)?;
             let after = about.after.as_deref().map(after).transpose()?;
-            let read =
-                move |db: &rusqlite::Connection| reports::page(db, &tenant, span, rated, after, limit);
+            let read = move |db: &rusqlite::Connection| {
+                reports::page(db, &tenant, span, rated, after, limit)
+            };
             let found = api.desks.read(read).await?;
             let last = found.last().filter(|_| found.len() == limit);
             let next = last.map(|p| format!("{}.{}.{}", p.began_ms, p.episode, p.part));
@@ -306,7 +329,9 @@ async fn table(
         }
         other => {
             let detail = "a report is of agents, teams, conversations or ratings";
-            return Err(Problem::not_found(detail).field("report").with("value", other));
+            return Err(Problem::not_found(detail)
+                .field("report")
+                .with("value", other));
         }
     };
     Ok((Table { names, rows }, None))

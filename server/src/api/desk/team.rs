@@ -110,7 +110,11 @@ fn body(team: &Team, roster: &TenantRoster) -> TeamBody {
             Order::RoundRobin => OrderWord::RoundRobin,
         },
         affinity: settings.affinity,
-        rings: settings.rings.iter().map(|ring| ring_words(ring, roster)).collect(),
+        rings: settings
+            .rings
+            .iter()
+            .map(|ring| ring_words(ring, roster))
+            .collect(),
         hours: hours::words(&settings.hours),
         utc_offset_min: settings.utc_offset_min,
         offer_ms: settings.offer_ms,
@@ -133,7 +137,11 @@ fn body(team: &Team, roster: &TenantRoster) -> TeamBody {
 fn ring_words(ring: &Ring, roster: &TenantRoster) -> RingBody {
     let mut waive: Vec<String> = Vec::new();
     for (name, skill) in &roster.skills {
-        if ring.waive.iter().any(|number| u32::from(number) == skill.number) {
+        if ring
+            .waive
+            .iter()
+            .any(|number| u32::from(number) == skill.number)
+        {
             waive.push(name.to_string());
         }
     }
@@ -156,7 +164,9 @@ pub(super) fn read(
         None | Some(Value::Null) => TeamSettings::default(),
         Some(rule) => rule.as_str().and_then(TeamSettings::ocim).ok_or_else(|| {
             let detail = "a rule is \"0\" (memory), \"1\" (round robin) or \"2\" (most idle)";
-            Problem::unprocessable(detail).field("rule").with("value", rule.clone())
+            Problem::unprocessable(detail)
+                .field("rule")
+                .with("value", rule.clone())
         })?,
     };
     let usual = Team {
@@ -236,7 +246,9 @@ fn rings(bodies: &[RingBody], own: &str, roster: &TenantRoster) -> Result<Vec<Ri
     let max = limits::RINGS_MAX;
     if bodies.len() > max {
         let detail = format!("a team has at most {max} rings");
-        return Err(Problem::unprocessable(detail).field("rings").limit(max, bodies.len()));
+        return Err(Problem::unprocessable(detail)
+            .field("rings")
+            .limit(max, bodies.len()));
     }
     if !bodies.is_sorted_by_key(|ring| ring.after_ms) {
         let detail = "rings are given in the order in which they open";
@@ -247,7 +259,9 @@ fn rings(bodies: &[RingBody], own: &str, roster: &TenantRoster) -> Result<Vec<Ri
         let unknown = |field: &str, kind: &str, name: &str| {
             let detail = format!("there is no {kind} `{name}` of this tenant: make it first");
             let field = format!("rings[{at}].{field}");
-            Problem::unprocessable(detail).field(field).with("value", name)
+            Problem::unprocessable(detail)
+                .field(field)
+                .with("value", name)
         };
         time(&format!("rings[{at}].after_ms"), ring.after_ms)?;
         for skill in &ring.waive {

@@ -115,7 +115,9 @@ impl Desks {
         }
         let (directory, user) = (self.0.directory.clone(), user.to_owned());
         let done = move || directory.with(|db| erase(db, &user));
-        let done = tokio::task::spawn_blocking(done).await.map_err(|e| e.to_string());
+        let done = tokio::task::spawn_blocking(done)
+            .await
+            .map_err(|e| e.to_string());
         let done = done.and_then(|done| done.map_err(|e| e.to_string()));
         let erased = done.map_err(DeskError::Store)?;
         Ok(Erased { messages, ..erased })
@@ -155,7 +157,9 @@ impl Desks {
             }
             Ok(())
         };
-        tokio::time::timeout(asked, catch_up).await.unwrap_or(Err(DeskError::Busy))
+        tokio::time::timeout(asked, catch_up)
+            .await
+            .unwrap_or(Err(DeskError::Busy))
     }
 
     async fn cursor(&self, tenant: &str) -> Result<u64, DeskError> {

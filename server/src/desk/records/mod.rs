@@ -219,7 +219,9 @@ pub(crate) fn search(
         "SELECT DISTINCT episode FROM chat WHERE tenant = ?1 AND episode < ?2 {narrowed}
          ORDER BY episode DESC LIMIT ?4"
     );
-    let before = wanted.before.map_or(i64::MAX, |b| i64::try_from(b).unwrap_or(i64::MAX));
+    let before = wanted
+        .before
+        .map_or(i64::MAX, |b| i64::try_from(b).unwrap_or(i64::MAX));
     let most = limits::DESK_SEARCH_EPISODES_MAX;
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query(params![tenant, before, wanted.customer, most])?;
@@ -231,7 +233,10 @@ pub(crate) fn search(
         looked += 1;
         let opened_ms = parts.first().map_or(0, |part| part.opened_ms);
         if wanted.from_ms.is_some_and(|from| opened_ms < from) {
-            return Ok(Found { before: None, ..found }); // numbers rise with time
+            return Ok(Found {
+                before: None,
+                ..found
+            }); // numbers rise with time
         }
         if fits(&parts, wanted) && says(db, tenant, episode, wanted.text.as_deref())? {
             found.episodes.push(parts);
@@ -257,12 +262,7 @@ fn fits(parts: &[Part], wanted: &Wanted) -> bool {
 }
 
 /// Whether a line of the episode has the text in it; letters of ASCII in either case.
-fn says(
-    db: &Connection,
-    tenant: &str,
-    episode: u64,
-    text: Option<&str>,
-) -> rusqlite::Result<bool> {
+fn says(db: &Connection, tenant: &str, episode: u64, text: Option<&str>) -> rusqlite::Result<bool> {
     let Some(text) = text else {
         return Ok(true);
     };
