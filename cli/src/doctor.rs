@@ -215,6 +215,7 @@ fn ports(report: &mut Report, settings: &Settings) {
         ("listen.udp", listen.udp),
         ("listen.ws", listen.ws),
         ("listen.http", listen.http),
+        ("listen.agents", listen.agents),
     ] {
         let Some(address) = address else { continue };
         let outcome = if key == "listen.udp" {
@@ -261,7 +262,13 @@ fn certificates(report: &mut Report, settings: &Settings) {
     let (Some(cert_file), Some(key_file)) = (&settings.tls.cert_file, &settings.tls.key_file)
     else {
         let listen = &settings.listen;
-        let public = [listen.tcp, listen.udp, listen.ws, listen.http];
+        let public = [
+            listen.tcp,
+            listen.udp,
+            listen.ws,
+            listen.http,
+            listen.agents,
+        ];
         let public = public.iter().flatten().any(|a| !a.ip().is_loopback());
         if public {
             report.doubtful(

@@ -27,6 +27,8 @@ async fn server(data: &std::path::Path) -> Running {
             udp: None,
             ws: None,
             http: None,
+            agents: None,
+            ocim: None,
         },
         ..Settings::default()
     };
@@ -37,7 +39,9 @@ async fn server(data: &std::path::Path) -> Running {
 /// A server that can be killed and started again: a process of its own. Answers with its port, too.
 async fn killable(data: &std::path::Path, port: u16) -> (Child, u16) {
     let mut server = Command::new(env!("CARGO_BIN_EXE_tidings"))
-        .args(["serve", "--udp", "off", "--ws", "off", "--http", "off"])
+        .args([
+            "serve", "--udp", "off", "--ws", "off", "--http", "off", "--agents", "off",
+        ])
         .args(["--tcp", &format!("127.0.0.1:{port}")])
         .arg("--data")
         .arg(data)

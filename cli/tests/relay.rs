@@ -23,6 +23,8 @@ async fn server(data: &std::path::Path) -> Running {
             udp: any,
             ws: any,
             http: None,
+            agents: None,
+            ocim: None,
         },
         ..Settings::default()
     };

@@ -1,4 +1,4 @@
-//! Token buckets by key, for limits that slow down instead of refusing. Time comes in.
+//! Token buckets by key, for limits that slow down and for those that refuse. Time comes in.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -25,6 +25,17 @@ pub struct Buckets<K> {
     old: HashMap<K, Time>,
 }
 
+/// What [`Buckets::spend`] left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spent {
+    /// How long to wait for the next one; 0 if this one was there.
+    pub wait_ms: u64,
+    /// How many are left.
+    pub left: u64,
+    /// When the bucket is full again, if nothing more is taken.
+    pub full_in_ms: u64,
+}
+
 impl<K: Hash + Eq> Buckets<K> {
     /// All full.
     #[must_use]
@@ -40,23 +51,51 @@ impl<K: Hash + Eq> Buckets<K> {
     /// Takes one; returns how long the caller must wait for it, 0 while there are some. An empty
     /// bucket goes no further into debt than `wait_ms_max`.
     pub fn take(&mut self, now: Time, key: K, wait_ms_max: u64) -> u64 {
-        let known = self.young.get(&key).or_else(|| self.old.get(&key));
-        let full_at = known.copied().unwrap_or(now).max(now);
-        let allowed = self.rate.refill_ms * u64::from(self.rate.burst);
-        let next = (full_at + self.rate.refill_ms).min(now + (allowed + wait_ms_max));
-        if self.young.len() >= self.keys_max && !self.young.contains_key(&key) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key, next);
+        let allowed = self.allowed_ms();
+        let next = self.full_at(now, &key) + self.rate.refill_ms;
+        let next = next.min(now + (allowed + wait_ms_max));
+        self.put(key, next);
         next.since_ms(now + allowed)
+    }
+
+    /// Takes one if there is one. Who asks when there is none pays nothing: he gets his rate, not
+    /// silence.
+    pub fn spend(&mut self, now: Time, key: K) -> Spent {
+        let allowed = self.allowed_ms();
+        let full_at = self.full_at(now, &key);
+        let next = full_at + self.rate.refill_ms;
+        let wait_ms = next.since_ms(now + allowed);
+        let full_at = if wait_ms > 0 { full_at } else { next };
+        self.put(key, full_at);
+        let full_in_ms = full_at.since_ms(now);
+        Spent {
+            wait_ms,
+            left: allowed.saturating_sub(full_in_ms) / self.rate.refill_ms.max(1),
+            full_in_ms,
+        }
     }
 
     /// True if the next take would have to wait.
     #[must_use]
     pub fn is_drained(&self, now: Time, key: &K) -> bool {
+        let next = self.full_at(now, key) + self.rate.refill_ms;
+        next.since_ms(now) > self.allowed_ms()
+    }
+
+    fn allowed_ms(&self) -> u64 {
+        self.rate.refill_ms * u64::from(self.rate.burst)
+    }
+
+    fn full_at(&self, now: Time, key: &K) -> Time {
         let known = self.young.get(key).or_else(|| self.old.get(key));
-        let allowed = self.rate.refill_ms * u64::from(self.rate.burst);
-        known.is_some_and(|full_at| (*full_at + self.rate.refill_ms).since_ms(now) > allowed)
+        known.copied().unwrap_or(now).max(now)
+    }
+
+    fn put(&mut self, key: K, full_at: Time) {
+        if self.young.len() >= self.keys_max && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, full_at);
     }
 
     /// Keys remembered.
@@ -84,6 +123,23 @@ mod tests {
         assert!(buckets.is_drained(now, &"a"));
         assert_eq!(buckets.take(now, "b", 2_500), 0);
         assert!(!buckets.is_drained(now, &"b"));
+    }
+
+    #[test]
+    fn who_finds_none_pays_nothing() {
+        let mut buckets = Buckets::new(RATE, 10);
+        let mut spend = |now| {
+            let spent = buckets.spend(Time(now), "a");
+            (spent.wait_ms, spent.left, spent.full_in_ms)
+        };
+        assert_eq!(spend(5_000), (0, 2, 1000));
+        assert_eq!(spend(5_000), (0, 1, 2000));
+        assert_eq!(spend(5_000), (0, 0, 3000));
+        for _ in 0..10 {
+            assert_eq!(spend(5_000), (1000, 0, 3000));
+        }
+        assert_eq!(spend(6_000), (0, 0, 3000));
+        assert_eq!(spend(60_000), (0, 2, 1000));
     }
 
     #[test]

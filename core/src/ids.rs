@@ -36,10 +36,16 @@ fn check_plain(name: &str) -> Result<(), NameError> {
     if name.len() > limits::NAME_BYTES_MAX {
         return Err(NameError::TooLong(name.len()));
     }
-    if name.chars().any(char::is_control) {
+    if has_control(name) {
         return Err(NameError::Control);
     }
     Ok(())
+}
+
+/// Whether there is a control character; quickly, for what is plain ASCII as nearly everything is.
+fn has_control(text: &str) -> bool {
+    let is_plain = |byte: &u8| (0x20..0x7f).contains(byte);
+    !text.as_bytes().iter().all(is_plain) && text.chars().any(char::is_control)
 }
 
 /// Checks that `name` can be a user's account id: 1–64 bytes of UTF-8, no control characters, not
@@ -67,7 +73,7 @@ pub fn check_message_id(id: &str) -> Result<(), NameError> {
     if id.len() > limits::MESSAGE_ID_BYTES_MAX {
         return Err(NameError::TooLong(id.len()));
     }
-    if id.chars().any(char::is_control) {
+    if has_control(id) {
         return Err(NameError::Control);
     }
     Ok(())

@@ -1,271 +1,441 @@
-//! Every bound in one place, with its unit last. What a limit is for, and who is refused when it
-//! is reached, stands beside it; `docs/` and the tests are made from this table.
+//! Every bound in one place. What a limit is for stands beside it, and after `Beyond:` what happens
+//! past it; docs/limits.md is made from these lines. The unit stands in the name: bytes, `MS` and `S`
+//! for milliseconds and seconds, days; the others count.
 
-/// Longest user id, group, team or device name, in bytes of UTF-8. The login or message is refused.
+// # Frames and names
+
+/// Longest user id, group, team or device name, in bytes of UTF-8.
+/// Beyond: the login or message is refused with code 313; 422 in the API.
 pub const NAME_BYTES_MAX: usize = 64;
-/// Longest message id (`fp`), in bytes. The message is refused. Clients send 36-byte UUIDs.
+/// Longest message id (`fp`), in bytes. Clients send UUIDs of 36.
+/// Beyond: the message is refused with code 310; 422 in the API.
 pub const MESSAGE_ID_BYTES_MAX: usize = 128;
 
 /// Longest frame that we take from or send to a TCP client, in bytes of JSON: what every published
-/// client accepts (`mobileimsdk-protocol.md` §1.1). A longer incoming frame closes its connection;
-/// a message that would leave as a longer one is refused to its sender.
+/// client accepts.
+/// Beyond: an incoming frame closes its connection; a message that would leave as a longer one is
+/// refused with code 312.
 pub const FRAME_BYTES_MAX: usize = 6144;
-/// Longest datagram that we take, in bytes (§1.2). A longer one is dropped.
+/// Longest datagram that we take, in bytes.
+/// Beyond: it is dropped.
 pub const DATAGRAM_BYTES_MAX: usize = 2048;
 /// Longest frame pushed to a MobileIMSDK UDP client, in bytes: its receive buffer.
+/// Beyond: the message waits for another transport, and a notice says so.
 pub const DATAGRAM_PUSH_BYTES_MAX: usize = 1024;
-/// Longest WebSocket message that we take, in bytes (§1.3). A longer one closes with code 1009.
+/// Longest WebSocket message that we take, in bytes.
+/// Beyond: the connection is closed with code 1009.
 pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 65536;
-/// The same for `serve --echo`, which exists for conformance suites.
+/// Longest WebSocket message for `serve --echo`, which exists for conformance suites, in bytes.
+/// Beyond: the connection is closed with code 1009.
 pub const ECHO_MESSAGE_BYTES_MAX: usize = 16 << 20;
-/// Longest HTTP request head of a WebSocket upgrade, in bytes; 431 beyond.
+/// Longest HTTP request head of a WebSocket upgrade, in bytes.
+/// Beyond: 431.
 pub const UPGRADE_HEAD_BYTES_MAX: usize = 8192;
-/// Objects and arrays inside one another in a member that we do not know; the frame is refused beyond.
+/// Objects and arrays inside one another in a member that we do not know.
+/// Beyond: the frame is refused with code 317.
 pub const JSON_DEPTH_MAX: usize = 64;
-/// Capabilities that one login may declare; the login is refused beyond.
+/// Capabilities that one login may declare.
+/// Beyond: the login is refused.
 pub const DECLARED_CAPS_MAX: usize = 16;
-/// Header lines of a WebSocket upgrade; 431 beyond.
+/// Header lines of a WebSocket upgrade.
+/// Beyond: 431.
 pub const UPGRADE_HEADERS_MAX: usize = 64;
 /// Longest short `not logged in` answer on UDP, in bytes: no reflection.
 pub const DATAGRAM_REFUSAL_BYTES_MAX: usize = 160;
 
-/// Messages in flight to one TCP or WebSocket session; more wait in the store.
+// # Delivery
+
+/// Messages in flight to one TCP or WebSocket session.
+/// Beyond: more wait in the store.
 pub const WINDOW_MESSAGES_MAX: usize = 64;
-/// Bytes of frames in flight to one session; more wait in the store.
+/// Bytes of frames in flight to one session.
+/// Beyond: more wait in the store.
 pub const WINDOW_BYTES_MAX: usize = 256 << 10;
 /// First retransmission to a client after this; the wait doubles each time.
 pub const RESEND_FIRST_MS: u64 = 5_000;
 /// Longest wait between two retransmissions.
 pub const RESEND_WAIT_MS_MAX: u64 = 60_000;
-/// Times that a message is sent to a session before it waits for the next login.
+/// Times that a message is sent to a session.
+/// Beyond: it waits for the next login.
 pub const SENDS_PER_LOGIN_MAX: u32 = 5;
-/// Logins in a row that may run through all their sends of one message, unanswered, before it is
-/// set aside for that device.
+/// Logins in a row that may run through all their sends of one message, unanswered.
+/// Beyond: the message is set aside for that device; history keeps it.
 pub const LOGINS_UNANSWERED_MAX: u32 = 3;
-/// A link from which nothing is heard for so long while something is in flight is closed.
+/// For so long nothing may be heard from a link while something is in flight.
+/// Beyond: the link is closed.
 pub const SILENCE_IN_FLIGHT_MS_MAX: u64 = 20_000;
-/// Acknowledgements above the contiguous prefix that a cursor remembers; the oldest are kept.
+/// Acknowledgements above the contiguous prefix that a cursor remembers.
+/// Beyond: the oldest are kept.
 pub const CURSOR_SPARSE_MAX: usize = 256;
 /// Acknowledgements that arrive before their message was sent on this login, remembered.
+/// Beyond: the message is sent once more.
 pub const EARLY_ACKS_MAX: usize = 64;
-/// Frames of one link that wait while its login is decided; the link is closed beyond.
+/// Frames of one link that wait while its login is decided.
+/// Beyond: the link is closed, on WebSocket with code 1008.
 pub const HELD_FRAMES_MAX: usize = 64;
-/// Frames of one link that wait while the application is asked about a message; beyond
-/// [`HELD_FRAMES_MAX`] the link is not read, and what was read already is held up to this. Beyond,
-/// a stream is closed and a datagram dropped.
+/// Frames of one link that wait while the application is asked about a message: from
+/// [`HELD_FRAMES_MAX`] on the link is not read, and what was read already is held up to this.
+/// Beyond: a stream is closed and a datagram dropped.
 pub const HELD_ASKING_MAX: usize = 1024;
 /// Messages of one conversation that are with the application's listener or next in line: one that
 /// it cannot take keeps so much of the window from the other conversations.
+/// Beyond: they wait in the store.
 pub const LISTENER_PER_CONVERSATION_MAX: usize = 4;
-/// Notices that wait for the application's listener; the oldest are dropped beyond, and counted.
+/// Notices that wait for the application's listener.
+/// Beyond: the oldest are dropped, and counted.
 pub const NOTICES_MAX: usize = 4096;
-/// Events that a reader inside this process has not taken; messages without `QoS` are dropped for
-/// it beyond.
+/// Events that a reader inside this process has not taken.
+/// Beyond: messages without QoS are dropped for it.
 pub const LOCAL_EVENTS_MAX: usize = 256;
-/// Messages of one session that wait for their verdict; its link is not read until some have it.
+/// Messages of one session that wait for their verdict.
+/// Beyond: its link is not read until some have it.
 pub const UNDECIDED_PER_SESSION_MAX: usize = 256;
 /// Conversations that one load from the store may touch.
+/// Beyond: the next load goes on.
 pub const LOAD_CONVERSATIONS_MAX: usize = 64;
+
+// # Sessions
 
 /// After so long without a delivery or an acknowledgement a session forgets how it received.
 pub const FLOW_FADE_MS: u64 = 2_000;
 /// Idle limit of a session until its own rhythm is known.
+/// Beyond: the session ends.
 pub const IDLE_UNKNOWN_MS: u64 = 130_000;
 /// Shortest idle limit that is learned.
 pub const IDLE_LEARNED_MS_MIN: u64 = 10_000;
-/// A connection that has not logged in after so long is closed.
+/// For so long a connection may be without a login.
+/// Beyond: it is closed.
 pub const LOGIN_MS_MAX: u64 = 30_000;
 /// Logins issued to one user that are remembered, to tell an old login from an invented one.
+/// Beyond: the oldest is forgotten.
 pub const ISSUED_LOGINS_MAX: usize = 16;
-/// Devices of one user; the one that was seen longest ago is forgotten for a new one.
+/// Devices of one user.
+/// Beyond: the one that was seen longest ago is forgotten.
 pub const DEVICES_PER_USER_MAX: usize = 64;
-/// Sessions of one user at a time; the oldest is kicked beyond.
+/// Sessions of one user at a time.
+/// Beyond: the oldest is kicked.
 pub const SESSIONS_PER_USER_MAX: usize = 16;
 
-/// Messages to groups whose groups a shard remembers; a login during which there were more reads
-/// its backlog twice.
+// # Groups, history, queues
+
+/// Messages to groups whose groups a shard remembers.
+/// Beyond: a login during which there were more reads its backlog twice.
 pub const RECENT_GROUPS_MAX: usize = 256;
 
 /// Members of a group.
+/// Beyond: it is refused: 422 in the API, a server with such a group does not start.
 pub const GROUP_MEMBERS_MAX: usize = 10_000;
 /// Messages on one page of history.
+/// Beyond: 422 in the API.
 pub const HISTORY_PAGE_MAX: usize = 200;
-/// Bytes that may wait in one connection's outbox; the connection is not read beyond, and frames
-/// without QoS are dropped for it.
+/// Bytes that may wait in one connection's outbox.
+/// Beyond: the connection is not read, and frames without QoS are dropped for it.
 pub const OUTBOX_BYTES_MAX: usize = 512 << 10;
-/// Bytes of messages that wait for the committer, all sessions together; nothing is read beyond.
+/// Bytes of messages that wait for the committer, all sessions together.
+/// Beyond: nothing is read.
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 << 20;
 
-/// TLS handshakes under way at one time; further connections wait their turn.
+// # TLS
+
+/// TLS handshakes under way at one time.
+/// Beyond: further connections wait their turn.
 pub const TLS_HANDSHAKES_MAX: usize = 256;
-/// Connections that wait for their turn; the newest is closed beyond.
+/// Connections that wait for their turn to shake hands.
+/// Beyond: the newest is closed.
 pub const TLS_WAITING_MAX: usize = 8192;
-/// A TLS handshake that takes longer is given up.
+/// Longest TLS handshake.
+/// Beyond: it is given up.
 pub const TLS_HANDSHAKE_MS_MAX: u64 = 10_000;
 /// Connections over HTTPS whose handshake is done and which wait to be served.
+/// Beyond: further ones wait before the end of their handshake.
 pub const HTTPS_ACCEPTED_MAX: usize = 64;
 
-/// Longest token or password of a login, in bytes; the login is refused.
+// # Tokens
+
+/// Longest token or password of a login, in bytes.
+/// Beyond: the login is refused with code 321.
 pub const TOKEN_BYTES_MAX: usize = 8192;
-/// A token's `exp` and `nbf` may miss by so long at most: clocks differ.
+/// By so long a token's `exp` and `nbf` may miss at most: clocks differ.
+/// Beyond: the setting is refused.
 pub const TOKEN_LEEWAY_S_MAX: u64 = 60;
-/// Keys that verify tokens at one time; those behind are not looked at.
+/// Keys that verify tokens at one time.
+/// Beyond: those behind are not looked at.
 pub const TOKEN_KEYS_MAX: usize = 32;
-/// Largest file or answer with keys for tokens, in bytes; it is refused and the keys before stay.
+/// Largest file or answer with keys for tokens, in bytes.
+/// Beyond: it is refused and the keys before stay.
 pub const TOKEN_KEY_FILE_BYTES_MAX: usize = 256 << 10;
 /// Keys are asked for at their URL no oftener, however many tokens name an unknown one.
+/// Beyond: such a login is told to try again (code 323).
 pub const TOKEN_KEYS_REFRESH_MS_MIN: u64 = 10_000;
 /// Keys from a URL are asked for again after so long, even if none is missed.
 pub const TOKEN_KEYS_REFRESH_MS: u64 = 600_000;
 
-/// Failed logins of one address that are answered at once; later ones are answered later.
+// # Guessing
+
+/// Failed logins of one address that are answered at once.
+/// Beyond: later ones are answered later.
 pub const FAILED_LOGINS_PER_ADDRESS: u32 = 20;
-/// One more after so long.
+/// One more failed login of an address is answered at once after so long.
 pub const FAILED_LOGINS_PER_ADDRESS_REFILL_MS: u64 = 1_000;
 /// Failed logins of one user that are answered at once, from wherever they come.
+/// Beyond: later ones are answered later.
 pub const FAILED_LOGINS_PER_USER: u32 = 5;
-/// One more after so long.
+/// One more failed login of a user is answered at once after so long.
 pub const FAILED_LOGINS_PER_USER_REFILL_MS: u64 = 2_000;
 /// Longest delay of a refusal. Below [`LOGIN_MS_MAX`].
 pub const REFUSAL_DELAY_MS_MAX: u64 = 10_000;
-/// Refusals held back at one time, all addresses together; further ones are answered at once.
+/// Refusals held back at one time, all addresses together.
+/// Beyond: further ones are answered at once.
 pub const REFUSALS_DELAYED_MAX: usize = 4096;
 /// Addresses, and users, whose failures are remembered: half of it always, twice never.
+/// Beyond: those seen longest ago are forgotten.
 pub const FAILURES_REMEMBERED_MAX: usize = 16_384;
 
+// # Accounts
+
 /// Longest password of an account, in bytes.
+/// Beyond: the account is refused.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
-/// Logins that wait for the one password that is being hashed; "try again" beyond.
+/// Logins that wait for the one password that is being hashed.
+/// Beyond: the login is told to try again (code 323).
 pub const PASSWORDS_WAITING_MAX: usize = 256;
-/// Those of one address among them; its further ones wait behind everybody else's.
+/// Those of one address among the logins that wait for a hash.
+/// Beyond: its further ones wait behind everybody else's.
 pub const PASSWORDS_WAITING_PER_ADDRESS_MAX: usize = 8;
 /// Passwords that were right lately and are not hashed again: half of it always, twice never.
+/// Beyond: those used longest ago are hashed again.
 pub const PASSWORDS_REMEMBERED_MAX: usize = 32_768;
-/// For so long.
+/// For so long a password that was right is not hashed again.
 pub const PASSWORD_REMEMBERED_MS: u64 = 600_000;
 
+// # The login webhook
+
 /// Requests to the login webhook at one time.
+/// Beyond: further logins wait their turn.
 pub const WEBHOOK_CONCURRENCY_MAX: usize = 64;
-/// Logins that wait for their turn at the webhook; "try again" beyond.
+/// Logins that wait for their turn at the webhook.
+/// Beyond: the login is told to try again (code 323).
 pub const WEBHOOK_WAITING_MAX: usize = 2048;
-/// Those of addresses with many failed logins among them.
+/// Those of addresses with many failed logins among the logins that wait for the webhook.
+/// Beyond: the login is told to try again (code 323).
 pub const WEBHOOK_WAITING_SUSPICIOUS_MAX: usize = 128;
 /// Longest answer of the webhook, in bytes.
+/// Beyond: the webhook counts as down.
 pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 16 << 10;
 /// After the webhook was found to be down, one login in so long tries it; the others are told.
 pub const WEBHOOK_DOWN_RETRY_MS: u64 = 1_000;
 /// Logins that the webhook let in and that are remembered: half of it always, twice never.
+/// Beyond: the webhook is asked again.
 pub const WEBHOOK_REMEMBERED_MAX: usize = 65_536;
-/// For so long, for `allow_known`.
+/// For so long a login that the webhook let in is remembered for `allow_known`.
 pub const WEBHOOK_KNOWN_MS: u64 = 24 * 60 * 60 * 1000;
 
+// # Keys, blocks, administration
+
 /// Keys for the API.
+/// Beyond: a further one is refused.
 pub const API_KEYS_MAX: usize = 1000;
 /// Longest key that is looked at, in bytes.
+/// Beyond: 401.
 pub const API_KEY_BYTES_MAX: usize = 256;
 /// Users and addresses that are blocked.
+/// Beyond: a further one is refused.
 pub const BLOCKS_MAX: usize = 100_000;
 /// Conversations over `admin.sock` at one time.
+/// Beyond: further ones wait.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;
-/// Longest line on `admin.sock`, in bytes.
-pub const ADMIN_LINE_BYTES_MAX: usize = 64 << 10;
+/// Longest line on `admin.sock`, in bytes: a group with all its members.
+/// Beyond: it is refused and the conversation ends.
+pub const ADMIN_LINE_BYTES_MAX: usize = 2 << 20;
+/// Users or groups on one page of a list over `admin.sock`.
+/// Beyond: the next page goes on.
+pub const ADMIN_PAGE_MAX: usize = 1000;
+/// Shortest retention, in days: so long the ids of messages are known again.
+/// Beyond: a shorter one is refused.
+pub const RETENTION_DAYS_MIN: u32 = 7;
+/// Faults that a check of the store puts into words.
+/// Beyond: the others are counted.
+pub const FAULTS_TOLD_MAX: usize = 100;
 
-/// Skills of a tenant's desk. The setting is refused.
+// # The desk
+
+/// Skills of a tenant's desk.
+/// Beyond: the setting is refused.
 pub const SKILLS_MAX: usize = 128;
-/// Relaxation rings of a team. The setting is refused.
+/// Relaxation rings of a team.
+/// Beyond: the setting is refused.
 pub const RINGS_MAX: usize = 8;
-/// Teams of one agent. The setting is refused.
+/// Teams of one agent.
+/// Beyond: the setting is refused.
 pub const TEAMS_PER_AGENT_MAX: usize = 64;
-/// Deadlines that one step of a desk handles; the rest are due at its next step.
+/// Deadlines that one step of a desk handles.
+/// Beyond: the rest are due at its next step.
 pub const DESK_DUE_PER_STEP_MAX: usize = 64;
-/// Waiting customers of one class who are told their place in one step; the others follow.
+/// Waiting customers of one class who are told their place in one step.
+/// Beyond: the others follow.
 pub const POSITIONS_PER_STEP_MAX: usize = 64;
 /// A waiting customer's place is looked at again after so long at the earliest.
 pub const POSITIONS_WAIT_MS_MIN: u64 = 1_000;
-/// Between two portions of one such look.
+/// Between two portions of one look at the places of those who wait.
 pub const POSITIONS_PORTION_MS: u64 = 20;
 /// Departures from a queue that must be known before an estimated wait is shown.
 pub const ESTIMATE_SAMPLES_MIN: u64 = 20;
 /// Time constant of the rate at which a queue moves.
 pub const ESTIMATE_MEMORY_MS: u64 = 15 * 60_000;
 
-/// Longest name of a tenant, team, skill or canned reply, in bytes. The setting is refused.
+/// Longest name of a tenant, team, skill or canned reply, in bytes.
+/// Beyond: the setting is refused.
 pub const DESK_NAME_BYTES_MAX: usize = 48;
-/// Tenants of a server. The setting is refused.
+/// Tenants of a server.
+/// Beyond: the setting is refused.
 pub const DESK_TENANTS_MAX: usize = 1000;
-/// Teams of a tenant, and canned replies. The setting is refused.
+/// Teams of a tenant, and canned replies.
+/// Beyond: the setting is refused.
 pub const DESK_ITEMS_MAX: usize = 1000;
-/// Agents of a tenant. The setting is refused.
+/// Agents of a tenant.
+/// Beyond: the setting is refused.
 pub const DESK_AGENTS_MAX: usize = 20_000;
-/// What waits for one tenant's desk; what comes beyond is read from the log later.
+/// Things that wait for one tenant's desk.
+/// Beyond: they are read from the log later.
 pub const DESK_INBOX_MAX: usize = 65_536;
 /// Transitions of one tenant that are committed together.
+/// Beyond: the next commit has them.
 pub const DESK_BATCH_MAX: usize = 512;
-/// Events that wait to be read by one session of an agent; the session ends beyond, and its next
-/// one begins with what the agent serves.
+/// Events that wait to be read by one session of an agent.
+/// Beyond: the session ends, and its next one begins with what the agent serves.
 pub const DESK_AGENT_EVENTS_MAX: usize = 4096;
 /// Conversations of a tenant whose last agent is remembered.
+/// Beyond: a returning customer gets whoever is free.
 pub const DESK_FORMER_MAX: usize = 1_000_000;
-/// Longest remark with a transfer, and longest text of a rating, in bytes. Refused.
+/// Longest remark with a transfer, and longest text of a rating, in bytes.
+/// Beyond: it is refused.
 pub const DESK_NOTE_BYTES_MAX: usize = 1024;
 
-/// Longest title of a team, skill or agent, in bytes. The setting is refused.
+/// Longest title of a team, skill or agent, in bytes.
+/// Beyond: the setting is refused.
 pub const DESK_TITLE_BYTES_MAX: usize = 256;
-/// Longest greeting, canned reply or other text that an operator sets, in bytes. Refused.
+/// Longest greeting, canned reply or other text that an operator sets, in bytes.
+/// Beyond: the setting is refused.
 pub const DESK_TEXT_BYTES_MAX: usize = 4096;
-/// Customers that one agent may serve at once. The setting is refused.
+/// Customers that one agent may serve at once.
+/// Beyond: the setting is refused.
 pub const DESK_CAPACITY_MAX: u32 = 1000;
-/// Longest time that an operator may set for a desk, in milliseconds: a year. Refused.
+/// Longest time that an operator may set for a desk: a year.
+/// Beyond: the setting is refused.
 pub const DESK_TIME_MS_MAX: u64 = 366 * 24 * 3_600_000;
-/// Opening times of a team, days counted singly. The setting is refused.
+/// Opening times of a team, days counted singly.
+/// Beyond: the setting is refused.
 pub const DESK_HOURS_MAX: usize = 64;
-/// Farthest local time from UTC, in minutes. The setting is refused.
+/// Farthest local time from UTC, in minutes.
+/// Beyond: the setting is refused.
 pub const DESK_UTC_OFFSET_MIN_MAX: i32 = 18 * 60;
-/// A desk that does not answer a question in so long is said not to.
+/// How long a look at a desk may take.
+/// Beyond: 503.
 pub const DESK_LOOK_MS_MAX: u64 = 5_000;
-/// Longest text that conversations are searched for, in bytes. The call is refused.
+/// Longest text that conversations are searched for, in bytes.
+/// Beyond: 422.
 pub const DESK_SEARCH_BYTES_MAX: usize = 256;
-/// Conversations that one search looks through; its answer says where the next goes on.
+/// Conversations that one search looks through.
+/// Beyond: its answer says where the next goes on.
 pub const DESK_SEARCH_EPISODES_MAX: usize = 5_000;
-/// Messages of one conversation that are shown with it; the last ones.
+/// Messages of one conversation that are shown with it.
+/// Beyond: the last ones are.
 pub const DESK_RECORD_MESSAGES_MAX: usize = 1000;
-/// Rows of one report; a longer list says where the next page begins.
+/// Rows of one report.
+/// Beyond: the answer says where the next page begins.
 pub const DESK_REPORT_ROWS_MAX: usize = 10_000;
-/// Longest time that one report may span, in milliseconds. The call is refused.
+/// Longest time that one report may span.
+/// Beyond: 422.
 pub const DESK_REPORT_MS_MAX: i64 = 366 * 24 * 3_600_000;
 /// Messages on one page of a customer's export.
+/// Beyond: the answer says where the next page begins.
 pub const DESK_EXPORT_MESSAGES_MAX: usize = 5_000;
 /// Conversations with teams that a customer's export and erasure go through.
+/// Beyond: they are left out.
 pub const DESK_CUSTOMER_TEAMS_MAX: usize = 10_000;
 
-/// Longest body of an HTTP request, in bytes; 413 beyond.
+// # The HTTP API
+
+/// Longest body of an HTTP request, in bytes.
+/// Beyond: 413.
 pub const API_BODY_BYTES_MAX: usize = 1 << 20;
-/// Bytes of a body above the limit that are read all the same, so that the answer arrives; the
-/// connection is closed beyond.
+/// Bytes of a body above the limit that are read all the same, so that the answer arrives.
+/// Beyond: the connection is closed.
 pub const API_BODY_DRAIN_BYTES_MAX: usize = 16 << 20;
-/// Receivers that one call of the API may name. The call is refused.
+/// Receivers that one call of the API may name.
+/// Beyond: 422.
 pub const API_RECIPIENTS_MAX: usize = 1000;
-/// Receivers of one page of a message to everybody (`*`); the answer says where the next begins.
+/// Receivers of one page of a message to everybody (`*`).
+/// Beyond: the answer says where the next begins.
 pub const API_EVERYBODY_PAGE_MAX: usize = 1000;
-/// Users, conversations or receivers on one page of a list. A larger `limit` is refused.
+/// Users, conversations or receivers on one page of a list.
+/// Beyond: 422.
 pub const API_PAGE_MAX: usize = 200;
-/// Longest `Idempotency-Key`, in bytes. The call is refused.
+/// Longest `Idempotency-Key`, in bytes.
+/// Beyond: 422.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
-/// Answers remembered for their `Idempotency-Key`; the oldest are forgotten beyond, and then the
-/// message's id, which is made from the key, keeps it from being stored twice.
+/// Answers remembered for their `Idempotency-Key`.
+/// Beyond: the oldest are forgotten, and then the message's id, which is made from the key, keeps
+/// it from being stored twice.
 pub const IDEMPOTENCY_ANSWERS_MAX: usize = 10_000;
-/// Bytes of answers remembered for their `Idempotency-Key`, together; the oldest are forgotten.
+/// Bytes of answers remembered for their `Idempotency-Key`, together.
+/// Beyond: the oldest are forgotten.
 pub const IDEMPOTENCY_BYTES_MAX: usize = 32 << 20;
-/// Calls in a row that one key of the API may make before it must wait; 429 beyond.
+/// Calls in a row that one key of the API may make.
+/// Beyond: 429.
 pub const API_BURST_MAX: u32 = 2000;
-/// One more call after so long.
+/// One more call of a key after so long.
 pub const API_REFILL_MS: u64 = 1;
-/// Keys of the API whose rate is remembered.
+/// Keys of the API whose rate is remembered: half of it always, twice never.
+/// Beyond: those seen longest ago begin anew.
 pub const API_KEYS_SEEN_MAX: usize = 10_000;
 /// Messages that are looked through, from the newest, for one whose sender and receiver are not
 /// said.
+/// Beyond: it is not found.
 pub const SEARCH_MESSAGES_MAX: usize = 200_000;
+/// Newest messages of which it is remembered when they were sent to whom.
+/// Beyond: `deliveries` is null.
+pub const TRAIL_MESSAGES_MAX: usize = 16_384;
+/// Sessions that are remembered for each message that is followed.
+/// Beyond: `deliveries` of their devices is null.
+pub const TRAIL_SESSIONS_MAX: usize = 8;
 /// Messages with the same id, of several senders or receivers, that a search returns.
+/// Beyond: the newest are returned.
 pub const SEARCH_FOUND_MAX: usize = 16;
-/// Longest reason for a kick, in bytes. The call is refused.
+/// Longest reason for a kick, in bytes.
+/// Beyond: 422 in the API.
 pub const REASON_BYTES_MAX: usize = 256;
+
+// # OCIM
+
+/// Longest OCIM packet, in bytes of JSON, on every transport (`ocim-protocol.md` §2).
+/// Beyond: 413 by HTTP; a WebSocket is closed with 1009, a desktop agent's connection is closed.
+pub const OCIM_PACKET_BYTES_MAX: usize = 64 << 10;
+/// Longest query of an OCIM request, in bytes, still URL-encoded.
+/// Beyond: 414; long packets go by POST.
+pub const OCIM_QUERY_BYTES_MAX: usize = 16 << 10;
+/// Parameters of such a query.
+/// Beyond: 401.
+pub const OCIM_QUERY_PARAMETERS_MAX: usize = 16;
+/// Longest name for people, `cid`, `datetime` and `ver` of a packet, in bytes.
+/// Beyond: it is refused.
+pub const OCIM_NAME_BYTES_MAX: usize = 256;
+/// Failures of logins on one connection of a desktop agent.
+/// Beyond: it is closed.
+pub const SASL_FAILURES_MAX: u32 = 5;
+/// Longest message of a SASL exchange, in bytes.
+/// Beyond: the login is refused.
+pub const SASL_MESSAGE_BYTES_MAX: usize = 4096;
+/// Packets that wait for one customer or agent.
+/// Beyond: those that nothing depends on are dropped.
+pub const OCIM_WAITING_PACKETS_MAX: usize = 1024;
+/// Customers and agents of OCIM at a time, all addresses together.
+/// Beyond: 503.
+pub const OCIM_SESSIONS_MAX: usize = 200_000;
+/// Anonymous visitors of one address that are let in at once.
+/// Beyond: 429.
+pub const OCIM_VISITORS_PER_ADDRESS: u32 = 60;
+/// One more after so long.
+pub const OCIM_VISITORS_REFILL_MS: u64 = 1_000;
+/// Addresses whose visitors are counted: half of it always, twice never.
+pub const OCIM_ADDRESSES_REMEMBERED_MAX: usize = 16_384;

@@ -40,6 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Settings::default()
     };
     settings.listen.http = None; // the application has its own
+    settings.listen.agents = None;
     let app = App::start(settings, Arc::new(|line| println!("{line}"))).await?;
     let listener = tokio::net::TcpListener::bind(web).await?;
     println!("Swagger page: http://{}/docs/", listener.local_addr()?);

@@ -22,6 +22,7 @@
 //! settings.listen.udp = None;
 //! settings.listen.ws = None;
 //! settings.listen.http = None;
+//! settings.listen.agents = None;
 //! let running = Server::builder(settings).listener(Bouncer).start().await?;
 //! println!("clients connect to {:?}", running.addresses().tcp);
 //!
@@ -51,6 +52,7 @@
 //! - `transport`: sockets to frames, one file per transport
 //! - `link`: outboxes, back-pressure, closing
 //! - `metrics`: what is counted
+//! - `ocim`: customers and agents of the customer-service demos
 //! - `router`: drives the shard, commits, loads
 //! - `store`: one trait, SQLite and memory behind it
 //!
@@ -67,6 +69,9 @@ mod handle;
 pub mod hooks;
 mod link;
 pub mod metrics;
+mod ocim;
+mod reload;
+mod retention;
 mod router;
 mod server;
 pub mod store;
@@ -84,7 +89,7 @@ pub use handle::{
 };
 pub use hooks::Listener;
 pub use link::LocalEvent;
-pub use router::OnlineSession;
+pub use router::{Deliveries, Delivery, OnlineSession};
 pub use server::{Addresses, Builder, Running, Server, StartError};
 /// The pure half, whose words (names, messages, codes, limits) this library uses.
 pub use tidings_core as core;

@@ -166,10 +166,12 @@ impl Metrics {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn delivered(&self, again: bool) {
-        self.deliveries.fetch_add(1, Ordering::Relaxed);
-        if again {
-            self.resends.fetch_add(1, Ordering::Relaxed);
+    /// Deliveries, and how many of them were not the first.
+    pub(crate) fn delivered(&self, deliveries: u64, resends: u64) {
+        for (count, more) in [(&self.deliveries, deliveries), (&self.resends, resends)] {
+            if more > 0 {
+                count.fetch_add(more, Ordering::Relaxed);
+            }
         }
     }
 

@@ -7,30 +7,28 @@ use std::time::Duration;
 
 use tidings_core::ids::Name;
 use tidings_core::shard;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 #[cfg(unix)]
-use crate::admin::AdminSocket;
+use crate::admin::{AdminSocket, Office};
 use crate::api;
 use crate::auth::{Access, AuthError, Door, Kept};
 use crate::config::{ConfigError, Settings};
 use crate::desk::{self, DeskStartError, Desks};
 use crate::handle::Handle;
 use crate::hooks::{Hooks, Inbox, Listener};
+use crate::ocim::{self, Ocim};
+use crate::retention;
 use crate::router::Router;
 use crate::store::{
     Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore, Store, StoreError,
 };
 use crate::transport::gate::Gate;
 use crate::transport::tls::{HttpsListener, Tls, TlsError};
+use crate::transport::watched::Watching;
 use crate::transport::{self, tcp, udp, websocket};
-
-/// How often messages that are old enough are looked for.
-const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
-/// A device that was not seen for so long no longer holds messages back.
-const DEVICE_DAYS: i64 = 90;
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Why a server did not start. Nothing runs then.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +45,7 @@ pub enum StartError {
     /// An address cannot be bound.
     #[error("cannot listen on {transport} {address}: {reason}; is another server running there?")]
     Bind {
-        /// tcp, udp, ws or http.
+        /// tcp, udp, ws, http or agents.
         transport: &'static str,
         /// Which address.
         address: SocketAddr,
@@ -79,6 +77,10 @@ pub struct Addresses {
     pub ws: Option<SocketAddr>,
     /// HTTP.
     pub http: Option<SocketAddr>,
+    /// The same once more, for OCIM's old pages.
+    pub ocim: Option<SocketAddr>,
+    /// Desktop agents of OCIM.
+    pub agents: Option<SocketAddr>,
 }
 
 impl std::fmt::Debug for Builder {
@@ -96,12 +98,17 @@ pub struct Server;
 #[derive(Debug)]
 pub struct Running {
     addresses: Addresses,
-    router: Arc<Router>,
+    /// Those in force.
+    pub(crate) settings: Settings,
+    pub(crate) router: Arc<Router>,
     desks: desk::Open,
-    access: Access,
+    pub(crate) door: Door,
+    pub(crate) gate: Gate,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) retention_days: watch::Sender<u32>,
     tasks: JoinSet<()>,
     listening: Option<Listening>,
-    shutdown: Duration,
+    pub(crate) shutdown: Duration,
     _kept: Option<Kept>,
 }
 
@@ -169,14 +176,7 @@ impl Builder {
         let (store, kept, door, tls) = tokio::task::spawn_blocking(move || open(&opened, store))
             .await
             .map_err(|error| StartError::Cut(error.to_string()))??;
-        let config = shard::Config {
-            sense: settings.session.sense,
-            second_login: settings.session.second_login,
-            frame_bytes_max: settings.delivery.frame_bytes_max,
-            udp_window: settings.delivery.udp_window,
-            ask_before: hooks.as_ref().map(|h| h.ask_before()).unwrap_or_default(),
-            tell_relayed: hooks.is_some(),
-        };
+        let config = shard_config(&settings, hooks.as_deref());
         let stamped = settings.delivery.server_timestamp;
         let router = Router::start(config, stamped, door.clone(), store, hooks.clone())
             .map_err(StartError::Thread)?;
@@ -190,7 +190,9 @@ impl Builder {
                 return Err(error.into());
             }
         };
-        let bound = bind(&settings, tls.as_ref(), &router, (&access, &desks.0), &mut tasks);
+        let gate = Gate::new(settings.limits.connections_per_address);
+        let doors = (&access, &desks.0);
+        let bound = bind(&settings, tls.as_ref(), &gate, &router, doors, &mut tasks);
         let addresses = match bound {
             Ok(addresses) => addresses,
             Err(error) => {
@@ -204,31 +206,46 @@ impl Builder {
         if kept.is_some() {
             match AdminSocket::bind(&settings.data) {
                 Ok(socket) => {
-                    tasks.spawn(socket.serve(router.clone(), Access(door.clone())));
+                    let office = Office::new(Handle::new(&router), access, settings.data.clone());
+                    tasks.spawn(socket.serve(office));
                 }
                 // Everything else works; `tidings admin` then wants the server stopped.
                 Err(error) => tracing::error!(%error, "admin.sock cannot be made"),
             }
         }
         tasks.spawn(door.clone().keep_fresh());
-        if let Some(tls) = tls {
+        if let Some(tls) = tls.clone() {
             tasks.spawn(tls.keep_fresh());
         }
-        if settings.delivery.retention_days > 0 {
-            tasks.spawn(retain(router.clone(), settings.delivery.retention_days));
-        }
+        let (retention_days, days) = watch::channel(settings.delivery.retention_days);
+        tasks.spawn(retention::run(router.clone(), days));
         let listening = hooks.map(|hooks| Listening::start(hooks, &router, &mut tasks));
         let shutdown = Duration::from_millis(settings.shutdown_ms);
         Ok(Running {
             addresses,
+            settings,
             router,
             desks,
-            access: Access(door),
+            door,
+            gate,
+            tls,
+            retention_days,
             tasks,
             listening,
             shutdown,
             _kept: kept,
         })
+    }
+}
+
+fn shard_config(settings: &Settings, hooks: Option<&Hooks>) -> shard::Config {
+    shard::Config {
+        sense: settings.session.sense,
+        second_login: settings.session.second_login,
+        frame_bytes_max: settings.delivery.frame_bytes_max,
+        udp_window: settings.delivery.udp_window,
+        ask_before: hooks.map(Hooks::ask_before).unwrap_or_default(),
+        tell_relayed: hooks.is_some(),
     }
 }
 
@@ -316,6 +333,7 @@ fn open_store(
 fn bind(
     settings: &Settings,
     tls: Option<&Tls>,
+    gate: &Gate,
     router: &Arc<Router>,
     (access, desks): (&Access, &Desks),
     tasks: &mut JoinSet<()>,
@@ -328,7 +346,6 @@ fn bind(
         }
     };
     let listen = &settings.listen;
-    let gate = Gate::new(settings.limits.connections_per_address);
     let tls_if = |on: bool| tls.filter(|_| on).cloned();
     let mut addresses = Addresses::default();
     if let Some(address) = listen.tcp {
@@ -349,43 +366,71 @@ fn bind(
         addresses.ws = listener.local_addr().ok();
         let (router, echo) = (router.clone(), settings.echo);
         let serve = move |socket| websocket::serve(router.clone(), socket, echo);
-        let greet = transport::greet(gate, tls_if(settings.tls.ws), serve);
+        let greet = transport::greet(gate.clone(), tls_if(settings.tls.ws), serve);
         tasks.spawn(transport::accept(listener, greet));
     }
-    if let Some(address) = listen.http {
-        let listener = transport::listen(address).map_err(failed("http", address))?;
-        addresses.http = listener.local_addr().ok();
-        let (handle, access, desks) = (Handle::new(router), access.clone(), desks.clone());
-        match tls_if(settings.tls.http) {
-            None => tasks.spawn(api::serve(listener, handle, desks, access)),
+    // Both HTTP ports are one to customers: a session begun on one goes on on the other.
+    let handle = Handle::new(router);
+    let tls = tls_if(settings.tls.http);
+    let doors = (access.clone(), desks.clone());
+    let secure = tls.is_some();
+    let ocim = Ocim::new(settings.ocim.clone(), handle.clone(), doors.clone(), secure);
+    let first_data = Duration::from_millis(settings.ocim.first_data_ms);
+    for (name, address) in [("http", listen.http), ("ocim", listen.ocim)] {
+        let Some(address) = address else {
+            continue;
+        };
+        let listener = transport::listen(address).map_err(failed(name, address))?;
+        let bound = listener.local_addr().ok();
+        match name {
+            "http" => addresses.http = bound,
+            _ => addresses.ocim = bound,
+        }
+        let (handle, doors, ocim) = (handle.clone(), doors.clone(), ocim.clone());
+        match tls.clone() {
+            None => {
+                let listener = Watching::new(listener, first_data);
+                tasks.spawn(api::serve(listener, handle, doors, ocim))
+            }
             Some(tls) => {
-                let listener = HttpsListener::new(listener, tls);
-                tasks.spawn(api::serve(listener, handle, desks, access))
+                let listener = Watching::new(HttpsListener::new(listener, tls), first_data);
+                tasks.spawn(api::serve(listener, handle, doors, ocim))
             }
         };
+    }
+    if let Some(address) = listen.agents {
+        let listener = transport::listen(address).map_err(failed("agents", address))?;
+        addresses.agents = listener.local_addr().ok();
+        let greet = greet_agents(ocim, gate.clone(), tls_if(settings.tls.agents));
+        tasks.spawn(transport::accept(listener, greet));
     }
     Ok(addresses)
 }
 
-/// Removes old messages, a little at a time.
-async fn retain(router: Arc<Router>, days: u32) {
-    let mut interval = tokio::time::interval(RETENTION_INTERVAL);
-    loop {
-        interval.tick().await;
-        let router = router.clone();
-        let step = move || {
-            let now = router.wall_ms();
-            let before = now - i64::from(days) * DAY_MS;
-            while !router.is_stopping()
-                && router.store().retain(before, now - DEVICE_DAYS * DAY_MS)?
-            {}
-            Ok::<(), StoreError>(())
+/// What becomes of a desktop agent's connection.
+fn greet_agents(
+    ocim: Arc<Ocim>,
+    gate: Gate,
+    tls: Option<Tls>,
+) -> impl FnMut(TcpStream, SocketAddr) {
+    move |stream, peer| {
+        let Some(place) = gate.enter(peer.ip()) else {
+            return tracing::debug!(address = %peer.ip(), "too many connections from one address");
         };
-        match tokio::task::spawn_blocking(step).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "old messages could not be removed"),
-            Err(error) => tracing::error!(%error, "removing old messages was cut off"),
-        }
+        let (ocim, address) = (ocim.clone(), peer.ip());
+        let safe = tls.is_some() || address.to_canonical().is_loopback();
+        match tls.clone() {
+            None => tokio::spawn(async move {
+                let _place = place;
+                ocim::tcp::serve(ocim, stream, address, safe).await;
+            }),
+            Some(tls) => tokio::spawn(async move {
+                let _place = place;
+                if let Some(stream) = Box::pin(tls.handshake(stream)).await {
+                    ocim::tcp::serve(ocim, stream, address, safe).await;
+                }
+            }),
+        };
     }
 }
 
@@ -399,7 +444,14 @@ impl Running {
     /// Accounts, keys, blocks and visitors.
     #[must_use]
     pub fn access(&self) -> Access {
-        self.access.clone()
+        Access(self.door.clone())
+    }
+
+    /// What `tidings admin` asks.
+    #[cfg(unix)]
+    pub(crate) fn office(&self) -> Office {
+        let data = self.settings.data.clone();
+        Office::new(self.handle(), self.access(), data)
     }
 
     /// The support desks.

@@ -121,6 +121,11 @@ async fn a_refusal_names_the_field_the_limit_and_the_value() {
         field(client.get("/api/v1/users?colour=1").await.problem(400)),
         "colour"
     );
+    let history = "/api/v1/users/bob/conversations/alice/messages";
+    let past = format!("{history}?before={}", u64::try_from(i64::MAX).unwrap() + 1);
+    assert_eq!(field(client.get(&past).await.problem(422)), "before");
+    let last = format!("{history}?before={}", i64::MAX);
+    client.get(&last).await.ok(200);
     client.get("/api/v1/users?limit=200").await.ok(200);
     client.get("/api/v1/nowhere").await.problem(404);
     let answer = client.call("PUT", MESSAGES, None).await;

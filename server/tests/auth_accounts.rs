@@ -10,7 +10,7 @@ use std::io::Read as _;
 use serde_json::json;
 use support::{TestServer, connect, login_over, login_tcp, login_udp, login_ws};
 use tidings_core::wire::code::{REFUSED_BLOCKED, REFUSED_TOKEN};
-use tidings_server::admin;
+use tidings_server::admin::{self, Task};
 use tidings_server::auth::{Command, Role, Scope};
 use tidings_server::config::AuthMode;
 use tidings_server::store::Durability;
@@ -125,6 +125,11 @@ fn who_is_blocked_is_kicked_and_stays_out() {
     assert_eq!(server.login("alice", ""), 0);
 }
 
+fn kick() -> Task {
+    let (user, reason) = ("nobody".to_owned(), None);
+    Task::Kick { user, reason }
+}
+
 /// The same commands with and without a server, on the same files.
 #[test]
 fn keys_while_it_runs_and_while_it_does_not() {
@@ -148,8 +153,8 @@ fn keys_while_it_runs_and_while_it_does_not() {
     let key = during["key"].as_str().unwrap();
     assert_eq!(keys.check(key), Some(Scope::Admin));
     assert_eq!(keys.check("tidings_wrong"), None);
-    let kicked = admin::kick_user(&path, "nobody", None).unwrap();
-    assert_eq!(kicked, json!({"user": "nobody"}));
+    let kicked = admin::perform(&path, kick()).unwrap();
+    assert_eq!(kicked, json!({"user": "nobody", "ended": 0}));
     let error = admin::run(&path, Command::KeyRevoke { id: 99 }).unwrap_err();
     assert_eq!(error.to_string(), "there is no key 99");
     #[cfg(unix)]
@@ -167,7 +172,7 @@ fn keys_while_it_runs_and_while_it_does_not() {
     });
     let list = admin::run(&path, Command::KeyList).unwrap();
     assert_eq!(list["keys"].as_array().unwrap().len(), 2);
-    assert!(admin::kick_user(&path, "nobody", None).is_err());
+    assert!(admin::perform(&path, kick()).is_err());
     // A socket that a killed server left behind is no running server.
     drop(std::os::unix::net::UnixListener::bind(path.join("admin.sock")).unwrap());
     assert!(admin::run(&path, Command::KeyList).is_ok());

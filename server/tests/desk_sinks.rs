@@ -71,8 +71,14 @@ async fn converse(running: &Running) {
     let mut two = bind(running, "agent2").await;
     let (_, episode) = one.given().await;
     let chat = Chat::Episode(EpisodeId(episode));
-    desks.act(&one.agent, say("alice", "r1", "first")).await.unwrap();
-    desks.act(&one.agent, say("alice", "r2", "a slip")).await.unwrap();
+    desks
+        .act(&one.agent, say("alice", "r1", "first"))
+        .await
+        .unwrap();
+    desks
+        .act(&one.agent, say("alice", "r2", "a slip"))
+        .await
+        .unwrap();
     let recall = Act::Recall {
         chat: chat.clone(),
         id: "r2".to_owned(),
@@ -86,7 +92,10 @@ async fn converse(running: &Running) {
     desks.act(&one.agent, transfer).await.unwrap();
     two.given().await;
     alice.says("m2", "two").await;
-    desks.act(&two.agent, say("alice", "r1", "second")).await.unwrap();
+    desks
+        .act(&two.agent, say("alice", "r1", "second"))
+        .await
+        .unwrap();
     desks.act(&two.agent, Act::Close(chat)).await.unwrap();
     let rate = CustomerAct::Rate {
         episode: EpisodeId(episode),
@@ -94,7 +103,10 @@ async fn converse(running: &Running) {
         text: "quick".to_owned(),
     };
     let alice: Name = "alice".into();
-    desks.customer(&alice, &"@support".into(), rate).await.unwrap();
+    desks
+        .customer(&alice, &"@support".into(), rate)
+        .await
+        .unwrap();
 }
 
 /// What the database listener has: parts of the episode, and its lines.
@@ -108,7 +120,14 @@ fn stored(dir: &Path) -> (Vec<Part>, Vec<Line>) {
     let mut parts = db.prepare(sql).unwrap();
     let parts = parts
         .query_map([], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+                row.get(5)?,
+            ))
         })
         .unwrap()
         .map(Result::unwrap)
@@ -117,7 +136,9 @@ fn stored(dir: &Path) -> (Vec<Part>, Vec<Line>) {
                WHERE owner <> 3 ORDER BY episode, seq";
     let mut lines = db.prepare(sql).unwrap();
     let lines = lines
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .query_map([], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
         .unwrap()
         .map(Result::unwrap)
         .collect();
@@ -127,7 +148,10 @@ fn stored(dir: &Path) -> (Vec<Part>, Vec<Line>) {
 async fn until_stored(dir: &Path, stars: usize) {
     let patience = std::time::Instant::now() + desk::PATIENCE;
     while stored(dir).0.iter().filter(|part| part.5.is_some()).count() < stars {
-        assert!(std::time::Instant::now() < patience, "the database was not told");
+        assert!(
+            std::time::Instant::now() < patience,
+            "the database was not told"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
 }
@@ -140,7 +164,9 @@ async fn packet_store_listener_each_event_reaches_both_listeners_once_and_in_ord
     furnish(&running).await;
     converse(&running).await;
     recorder
-        .until("rating", |event| matches!(event, DeskEvent::Rated { stars: 4, .. }))
+        .until("rating", |event| {
+            matches!(event, DeskEvent::Rated { stars: 4, .. })
+        })
         .await;
     until_stored(dir.path(), 1).await;
     running.stop().await;
@@ -154,7 +180,8 @@ async fn packet_store_listener_each_event_reaches_both_listeners_once_and_in_ord
             (1, agent("agent2"), 2, 1, 1, Some(4)),
         ]
     );
-    let line = |id: &str, owner, text: &str, recalled| (id.to_owned(), owner, text.to_owned(), recalled);
+    let line =
+        |id: &str, owner, text: &str, recalled| (id.to_owned(), owner, text.to_owned(), recalled);
     assert_eq!(
         lines,
         [
@@ -176,7 +203,10 @@ async fn packet_store_listener_each_event_reaches_both_listeners_once_and_in_ord
         })
         .collect();
     let in_database: Vec<_> = lines.iter().map(|line| (line.0.clone(), line.1)).collect();
-    assert_eq!(written, in_database, "both have the same, in the same order");
+    assert_eq!(
+        written, in_database,
+        "both have the same, in the same order"
+    );
     let ends: Vec<_> = taken
         .iter()
         .filter_map(|event| match event {
@@ -258,7 +288,11 @@ async fn packet_store_manager_offline_row_has_chat_author_and_type() {
         hand_over: false,
     };
     running.desks().act(&one.agent, status).await.unwrap();
-    running.desks().act(&one.agent, say("alice", "r1", "are you there")).await.unwrap();
+    running
+        .desks()
+        .act(&one.agent, say("alice", "r1", "are you there"))
+        .await
+        .unwrap();
     recorder
         .until("offline text", |event| match event {
             DeskEvent::Message(record) => {

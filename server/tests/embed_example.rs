@@ -49,6 +49,7 @@ async fn the_web_application_works() {
     settings.listen.udp = None;
     settings.listen.ws = None;
     settings.listen.http = None;
+    settings.listen.agents = None;
     let (said, mut lines) = mpsc::unbounded_channel();
     let say: example::Say = Arc::new(move |line| {
         let _ = said.send(line);

@@ -113,6 +113,7 @@ fn the_pure_half_can_do_nothing_but_compute() {
         "serde",
         "serde_json",
         "sha1",
+        "sha2",
         "thiserror",
         "xxhash-rust",
     ];

@@ -1,7 +1,11 @@
-//! `tidings admin`: accounts, API keys, blocks and trial certificates. Speaks to the server that runs
-//! on the data directory, or works on its files if none does.
+//! `tidings admin`: everything that an operator does to a server's data. Speaks to the server that
+//! runs on the data directory, or works on its files if none does.
+//!
+//! Here: accounts, API keys, blocks and trial certificates; in `task`: users, groups, backups and the
+//! care of the store; in `show`: answers as text.
 
 mod show;
+mod task;
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,7 +17,7 @@ use tidings_server::admin;
 use tidings_server::auth::Command;
 use tidings_server::tls::self_signed;
 
-/// Accounts, API keys, blocks, certificates
+/// Users, accounts, keys, blocks, groups, backups, certificates
 ///
 /// Works on a running server and on the files of one that does not run.
 #[derive(Debug, clap::Args)]
@@ -45,13 +49,8 @@ enum What {
     /// Let a user or an address in again
     #[command(subcommand)]
     Unblock(Unblock),
-    /// End all sessions of a user who is online
-    Kick {
-        user: String,
-        /// Told to the client
-        #[arg(long)]
-        reason: Option<String>,
-    },
+    #[command(flatten)]
+    Task(task::What),
     /// Make a certificate for trying TLS out
     Cert {
         /// Where cert.pem and key.pem are written
@@ -132,10 +131,7 @@ enum Unblock {
 pub(crate) fn run(args: AdminArgs) -> anyhow::Result<ExitCode> {
     let data = args.data;
     let command = match args.what {
-        What::Kick { user, reason } => {
-            admin::kick_user(&data, &user, reason.as_deref())?;
-            return Ok(ExitCode::SUCCESS);
-        }
+        What::Task(what) => return task::run(&data, what),
         What::Cert { out, names, force } => {
             certificate(&out, &names, force)?;
             return Ok(ExitCode::SUCCESS);

@@ -29,13 +29,13 @@ fn text(value: &Value) -> String {
 }
 
 /// Columns as wide as what stands in them; times for people.
-fn table(rows: &[Value]) -> String {
+pub(super) fn table(rows: &[Value]) -> String {
     let rows: Vec<&Map<String, Value>> = rows.iter().filter_map(Value::as_object).collect();
     let Some(first) = rows.first() else {
         return "none\n".to_owned();
     };
     let order = [
-        "id", "kind", "what", "user", "role", "scope", "name", "reason",
+        "id", "kind", "what", "user", "group", "device", "class", "role", "scope", "name", "reason",
     ];
     let place = |name: &str| order.iter().position(|o| *o == name).unwrap_or(order.len());
     let mut names: Vec<&String> = first.keys().collect();
@@ -49,8 +49,8 @@ fn table(rows: &[Value]) -> String {
     for row in rows {
         let cell = |name: &&String| match (name.ends_with("_ms"), row.get(*name)) {
             (true, Some(ms)) => utc(ms.as_i64().unwrap_or(0)),
+            (false, Some(Value::Null)) | (_, None) => String::new(),
             (false, Some(value)) => text(value),
-            (_, None) => String::new(),
         };
         lines.push(names.iter().map(cell).collect());
     }

@@ -18,10 +18,15 @@
 
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
+mod admin;
+mod backup;
+mod follow;
 mod framing;
 mod hostile;
 mod operation;
+mod page;
 mod pairs;
+mod reload;
 mod sessions;
 mod sigkill;
 mod slow;

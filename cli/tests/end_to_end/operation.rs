@@ -1,8 +1,8 @@
 //! Starting, stopping and failing, as an operator sees it.
 
 use std::path::Path;
-use std::process::Command;
 
+use crate::support::disk::SmallDisk;
 use crate::support::raw::{Got, Raw, TRANSPORTS, Transport, json, keepalive, message};
 use crate::support::server::{NotStarted, Server, serve, tidings};
 
@@ -178,7 +178,7 @@ fn a_data_directory_that_cannot_be_is_named() {
         "off",
     ]);
     command
-        .args(["--http", "off", "--data"])
+        .args(["--http", "off", "--agents", "off", "--data"])
         .arg(file.join("data"));
     let failed = Server::run(dir.path(), command).err().unwrap();
     one_line(&failed, file.to_str().unwrap());
@@ -246,29 +246,6 @@ fn echo_is_there_for_conformance_suites_only() {
         "grüße".as_bytes(),
     ));
     assert_eq!(raw.next(), Got::Frame("grüße".to_owned()));
-}
-
-/// A small file system of its own, gone when dropped.
-struct SmallDisk<'a>(&'a Path);
-
-impl SmallDisk<'_> {
-    fn mount(at: &Path) -> Result<SmallDisk<'_>, String> {
-        let output = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
-            .arg(at)
-            .output()
-            .map_err(|error| error.to_string())?;
-        match output.status.success() {
-            true => Ok(SmallDisk(at)),
-            false => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        }
-    }
-}
-
-impl Drop for SmallDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
 }
 
 /// On a full disk senders are refused, nothing acknowledged is lost, nobody is thrown out, and

@@ -85,6 +85,8 @@ pub struct Flow {
     counted: VecDeque<u64>,
     /// Nothing was acknowledged since [`Flow::fade`] was last asked.
     faded: bool,
+    /// Conversations in which something was acknowledged since [`Flow::take_moved`].
+    moved: Vec<ConversationId>,
 }
 
 /// Messages asked for beyond what the window holds.
@@ -390,13 +392,23 @@ impl Flow {
         self.faded = false;
         remember(&mut self.counted, said);
         self.in_flight_bytes -= weight(&done.message);
-        if let Some(track) = self.track_mut(done.message.conversation) {
+        let conversation = done.message.conversation;
+        if let Some(track) = self.track_mut(conversation) {
             track.in_flight -= 1;
             track.settle(done.message.seq);
+        }
+        // Nearly always the last one; one that is there twice is only told twice.
+        if self.moved.last() != Some(&conversation) {
+            self.moved.push(conversation);
         }
         Some(Acked {
             message: done.message,
         })
+    }
+
+    /// The conversations in which something was acknowledged, since this was last asked.
+    pub fn take_moved(&mut self) -> Vec<ConversationId> {
+        std::mem::take(&mut self.moved)
     }
 
     /// The device's own message was committed: settled without sending. Returns true if there is a

@@ -16,7 +16,9 @@ pub struct TeamId(pub u32);
 pub struct EpisodeId(pub u64);
 
 /// A set of skills, numbered 0 to [`crate::limits::SKILLS_MAX`] − 1 within the tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Skills(pub u128);
 
 impl Skills {

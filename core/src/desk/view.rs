@@ -2,9 +2,7 @@
 
 use super::Desk;
 use super::settings::{AgentSettings, DeskSettings, TeamSettings};
-use super::types::{
-    AgentId, AgentStatus, Ending, EpisodeId, Skills, Stage, Supervision, TeamId,
-};
+use super::types::{AgentId, AgentStatus, Ending, EpisodeId, Skills, Stage, Supervision, TeamId};
 use crate::ids::ConversationId;
 use crate::time::Time;
 
@@ -115,11 +113,13 @@ impl Desk {
     /// Everybody who waits, and where: not those at whom an offer rings.
     pub fn places(&self) -> impl Iterator<Item = PlaceView> {
         self.state.pool.classes.iter().flat_map(|class| {
-            (1..).zip(&class.waiting).map(|(position, place)| PlaceView {
-                episode: place.episode,
-                position,
-                wait_ms: class.rate.wait_ms(position),
-            })
+            (1..)
+                .zip(&class.waiting)
+                .map(|(position, place)| PlaceView {
+                    episode: place.episode,
+                    position,
+                    wait_ms: class.rate.wait_ms(position),
+                })
         })
     }
 

@@ -29,6 +29,17 @@ pub enum Transport {
     Local,
 }
 
+impl std::fmt::Display for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Transport::Tcp => "tcp",
+            Transport::Udp => "udp",
+            Transport::WebSocket => "ws",
+            Transport::Local => "local",
+        })
+    }
+}
+
 /// Who a session speaks for, once the store has granted its login.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
@@ -89,6 +100,8 @@ pub(crate) struct Session {
     pub(crate) noticed: bool,
     /// Its link was told not to read on.
     pub(crate) saturated: bool,
+    /// It acknowledged something in this batch.
+    pub(crate) acknowledged: bool,
     /// Its backlog is being read.
     pub(crate) reading: bool,
     /// What is being read is out of date already: it must be read once more.
@@ -124,6 +137,7 @@ impl Session {
             proven: transport != Transport::Udp,
             noticed: false,
             saturated: false,
+            acknowledged: false,
             reading: false,
             reread: false,
             read_mark: 0,

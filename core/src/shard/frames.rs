@@ -60,7 +60,7 @@ impl Shard {
             code::KEEPALIVE => self.keepalive(now, link, actions),
             code::COMMON_DATA if frame.qos => self.take_message(now, link, &frame, actions),
             code::COMMON_DATA => self.pass_message(link, &frame, actions),
-            code::RECEIVED => self.received(now, link, &frame, actions),
+            code::RECEIVED => self.received(link, &frame, actions),
             _ => {} // unknown types are ignored, logged in or not (§3)
         }
     }
@@ -222,7 +222,7 @@ impl Shard {
             let text = format!("the message id (`fp`) {error}");
             return self.refuse(link, code::REFUSED_NO_ID, text, actions);
         }
-        let to = match self.address(frame) {
+        let to = match self.address(&from, frame) {
             Ok(to) => to,
             Err(text) => {
                 let text = format!("message {id}: {text}");
@@ -239,7 +239,7 @@ impl Shard {
         }
         let draft = Draft {
             from,
-            to: Name::from(to),
+            to: self.name(to),
             id: Name::from(id),
             typeu: frame.typeu,
             body: Box::from(body),
@@ -249,6 +249,14 @@ impl Shard {
             return self.ask(link, draft, true, actions);
         }
         self.keep(link, draft, actions);
+    }
+
+    /// The name of an address: that of a user who is online is shared, not made anew.
+    fn name(&self, address: &str) -> Name {
+        match self.users.get_key_value(address) {
+            Some((name, _)) => name.clone(),
+            None => Name::from(address),
+        }
     }
 
     /// Gives a message to the store.
@@ -271,11 +279,22 @@ impl Shard {
         }
     }
 
+    /// Whether there is such a team or, for an agent, such an address of a customer.
+    pub(super) fn serves_team(&self, from: &str, to: &str) -> bool {
+        match to.split_once('/') {
+            None => self.teams.contains(to),
+            Some((team, _)) => {
+                let agents = [from.starts_with('@'), self.desk_agents.contains(from)];
+                self.teams.contains(team) && agents.contains(&true)
+            }
+        }
+    }
+
     /// The address of a message, if it is one that this server serves.
-    fn address<'f>(&self, frame: &'f Frame<'_>) -> Result<&'f str, String> {
+    fn address<'f>(&self, from: &str, frame: &'f Frame<'_>) -> Result<&'f str, String> {
         let to = frame.to.as_deref().ok_or("it has no address (`to`)")?;
         match Address::parse(to) {
-            Ok(Address::Team(team)) if !self.teams.contains(team) => {
+            Ok(Address::Team(team)) if !self.serves_team(from, team) => {
                 Err(format!("there is no support team `{to}`"))
             }
             Ok(_) => Ok(to),
@@ -310,7 +329,9 @@ impl Shard {
         let Some(from) = self.user_of(link).cloned() else {
             return;
         };
-        let Ok(to) = self.address(frame) else { return };
+        let Ok(to) = self.address(&from, frame) else {
+            return;
+        };
         let id = frame.fp.as_deref().unwrap_or("");
         let body = frame.data.as_deref().unwrap_or("");
         if id.len() > limits::MESSAGE_ID_BYTES_MAX

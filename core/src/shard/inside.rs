@@ -3,7 +3,7 @@
 
 use super::{Action, Shard, Undecided};
 use crate::custody::{Draft, Record, Verdict};
-use crate::ids::{Address, LinkId, Name, SERVER};
+use crate::ids::{Address, DeviceId, LinkId, Name, SERVER};
 use crate::session::{Entering, Transport};
 use crate::time::Now;
 use crate::wire::code;
@@ -65,7 +65,7 @@ impl Shard {
             Err(_) => Some(Submission::NoSuchAddress),
             // The log of a tenant leaves on no wire, so that a frame's length does not matter.
             Ok(Address::Team(_)) if d.typeu == code::DESK_RECORD => None,
-            Ok(Address::Team(team)) if !self.teams.contains(team) => {
+            Ok(Address::Team(team)) if !self.serves_team(&d.from, team) => {
                 Some(Submission::NoSuchAddress)
             }
             Ok(Address::Server) if *d.from == *SERVER => Some(Submission::NoSuchAddress),
@@ -112,6 +112,7 @@ impl Shard {
                 link: LinkId(u64::from(slot.generation) << 32 | at),
                 user: &identity.user,
                 device: &identity.device_name,
+                device_id: identity.device,
                 class: &identity.class,
                 transport: session.transport,
             })
@@ -127,6 +128,7 @@ impl Shard {
             link,
             user: &identity.user,
             device: &identity.device_name,
+            device_id: identity.device,
             class: &identity.class,
             transport: session.transport,
         })
@@ -148,6 +150,8 @@ pub struct SessionView<'a> {
     pub user: &'a Name,
     /// On which device.
     pub device: &'a Name,
+    /// Its number in the store.
+    pub device_id: DeviceId,
     /// Of which class.
     pub class: &'a Name,
     /// How connected.

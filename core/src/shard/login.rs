@@ -430,6 +430,7 @@ impl Shard {
 
     /// The user is no longer on this link. Idempotent.
     fn leave(&mut self, link: LinkId, kick_code: i32, actions: &mut Vec<Action>) {
+        self.settle(link, actions);
         let Some(session) = self.session_mut(link) else {
             return;
         };

@@ -3,7 +3,8 @@
 //! `on(now, input, &mut actions)` is the whole interface: the driver feeds what happened and
 //! carries out what comes out, in order. Every message goes one way: a frame becomes a [`Record`]
 //! to commit; the store's [`Verdict`] comes back as an input; only then acknowledgements and
-//! deliveries come out. Verdicts arrive in the order in which records came out: one lane.
+//! deliveries come out. Verdicts arrive in the order in which records came out: one lane. What came
+//! together goes in together ([`Shard::on_all`]), so that what many inputs ask for comes out once.
 //!
 //! Knows nothing of sockets, disks or clocks. Driven by the server's `link` and by `sim`.
 
@@ -92,7 +93,7 @@ pub enum Input<'a> {
         /// On which link.
         link: LinkId,
         /// What is wrong with them, for the one who sent them.
-        reason: &'a str,
+        reason: String,
     },
     /// A sign of life that is no frame: a WebSocket ping.
     Heard {
@@ -182,6 +183,14 @@ pub enum Input<'a> {
         /// Whether there is one.
         known: bool,
     },
+    /// An account became an agent's, or ceases to be one: whether he may write to his customers'
+    /// addresses, `@team/customer`.
+    Agent {
+        /// Whose.
+        user: &'a str,
+        /// Whether he is an agent.
+        known: bool,
+    },
     /// A message to keep, from no session; answered with [`Action::Submitted`].
     Submit {
         /// The caller's number for it.
@@ -255,6 +264,13 @@ pub enum Action {
     Commit(Record),
     /// Remember a cursor, at leisure.
     Remember(Cursor),
+    /// A session has acknowledged a message; for whoever follows it. What counts is the cursor.
+    Acknowledged {
+        /// By whom.
+        link: LinkId,
+        /// What.
+        message: MessageRef,
+    },
     /// Read what lies behind; answer with [`Input::Backlog`].
     ReadBacklog {
         /// For which link.
@@ -442,6 +458,8 @@ pub struct Shard {
     groups: HashMap<Name, Vec<LinkId>>,
     /// The support teams, with their `@`.
     teams: HashSet<Name>,
+    /// The accounts of their agents.
+    desk_agents: HashSet<Name>,
     undecided: VecDeque<Undecided>,
     /// Verdicts and failures so far.
     decided: u64,
@@ -450,8 +468,12 @@ pub struct Shard {
     deadlines: Deadlines<LinkId>,
     /// The name `default`, shared by all sessions that declared nothing.
     default_name: Name,
+    /// Sessions whose acknowledgements of this batch have not been dealt with.
+    acknowledged: Vec<LinkId>,
     /// Reused to measure frames.
     scratch: Vec<u8>,
+    /// Reused to list the sessions that a message concerns.
+    links: Vec<LinkId>,
 }
 
 #[derive(Debug)]
@@ -471,12 +493,15 @@ impl Shard {
             users: HashMap::new(),
             groups: HashMap::new(),
             teams: HashSet::new(),
+            desk_agents: HashSet::new(),
             undecided: VecDeque::new(),
             decided: 0,
             recent: Recent::default(),
             deadlines: Deadlines::default(),
             default_name: Name::from("default"),
+            acknowledged: Vec::new(),
             scratch: Vec::new(),
+            links: Vec::new(),
         }
     }
 
@@ -528,9 +553,32 @@ impl Shard {
 
     /// Deals with what happened. See the module.
     pub fn on(&mut self, now: Now, input: Input<'_>, actions: &mut Vec<Action>) {
+        self.on_all(now, [input], actions);
+    }
+
+    /// Deals with several things that happened, in order: as [`Shard::on`] for each, but cursors
+    /// move and loads are asked for once, at the end.
+    pub fn on_all<'a>(
+        &mut self,
+        now: Now,
+        inputs: impl IntoIterator<Item = Input<'a>>,
+        actions: &mut Vec<Action>,
+    ) {
+        for input in inputs {
+            self.decide(now, input, actions);
+        }
+        let mut links = std::mem::take(&mut self.acknowledged);
+        for link in links.drain(..) {
+            self.settle(link, actions);
+            self.pump(now, link, actions);
+        }
+        self.acknowledged = links;
+    }
+
+    fn decide(&mut self, now: Now, input: Input<'_>, actions: &mut Vec<Action>) {
         match input {
             Input::Frame { link, frame, bytes } => self.frame(now, link, frame, bytes, actions),
-            Input::Unreadable { link, reason } => self.unreadable(now, link, reason, actions),
+            Input::Unreadable { link, reason } => self.unreadable(now, link, &reason, actions),
             Input::Heard { link } => {
                 if let Some(session) = self.session_mut(link) {
                     session.rhythm.heard(now.mono);
@@ -566,6 +614,12 @@ impl Shard {
                 class,
                 caps,
             } => self.enter_vouched(now, link, user, (device, class, caps), actions),
+            Input::Agent { user, known: true } => {
+                self.desk_agents.insert(Name::from(user));
+            }
+            Input::Agent { user, known: false } => {
+                self.desk_agents.remove(user);
+            }
             Input::Team { team, known: true } => {
                 self.teams.insert(Name::from(team));
             }

@@ -4,7 +4,7 @@ use super::frames::{control, measure};
 use super::{Action, CloseReason, Event, Shard, Submission, Undecided};
 use crate::custody::{Cursor, Loaded, Refusal, Verdict, Want};
 use crate::delivery::Passing;
-use crate::ids::{self, Address, LinkId, Name};
+use crate::ids::{self, Address, ConversationId, LinkId, Name};
 use crate::limits;
 use crate::message::{Message, MessageRef};
 use crate::session::{Identity, Phase, Session, Transport};
@@ -30,28 +30,15 @@ impl Shard {
             }
             (Undecided::Message { link, id, from, to }, verdict) => {
                 self.decided(link, actions);
-                let known = self.session(link).map(|s| s.identity.as_ref());
-                let extended = known.flatten().is_some_and(|i| i.extended);
-                let mut acknowledge = |seq, time_ms| {
-                    if known.is_some() {
-                        let (id, from, to) = (id.clone(), to.clone(), from.clone());
-                        actions.push(Action::Acknowledge {
-                            link,
-                            id,
-                            from,
-                            to,
-                            seq,
-                            time_ms,
-                            extended,
-                        });
-                    }
-                };
                 match verdict {
                     Verdict::New(message) => {
-                        acknowledge(message.seq, message.time_ms);
+                        let custody = (message.seq, message.time_ms);
+                        self.acknowledge(link, id, (to, from), custody, actions);
                         self.route(now, Some(link), &message, actions);
                     }
-                    Verdict::Duplicate { seq, time_ms } => acknowledge(seq, time_ms),
+                    Verdict::Duplicate { seq, time_ms } => {
+                        self.acknowledge(link, id, (to, from), (seq, time_ms), actions);
+                    }
                     Verdict::Conflict => {
                         let text = format!(
                             "message {id} to {to}: this id was used for another content; \
@@ -72,6 +59,30 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// Tells a sender that his message is in custody; `from` is the receiver, `to` the sender.
+    fn acknowledge(
+        &self,
+        link: LinkId,
+        id: Name,
+        (from, to): (Name, Name),
+        (seq, time_ms): (u64, i64),
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(session) = self.session(link) else {
+            return;
+        };
+        let extended = session.identity.as_ref().is_some_and(|i| i.extended);
+        actions.push(Action::Acknowledge {
+            link,
+            id,
+            from,
+            to,
+            seq,
+            time_ms,
+            extended,
+        });
     }
 
     pub(super) fn commit_failed(&mut self, now: Now, reason: &str, actions: &mut Vec<Action>) {
@@ -119,30 +130,33 @@ impl Shard {
         message: &MessageRef,
         actions: &mut Vec<Action>,
     ) {
-        let to = message.to.clone();
-        if to.starts_with('#') {
-            self.recent.push(&to);
+        let to = &message.to;
+        let is_group = to.starts_with('#');
+        if is_group {
+            self.recent.push(to);
         }
+        let mut links = std::mem::take(&mut self.links);
+        links.extend_from_slice(self.receivers(to));
         let mut reached = false;
-        for link in self.receivers(&to) {
-            let is_own = self.user_of(link).is_some_and(|u| *u == message.from);
-            if is_own && message.from != to {
+        for link in links.drain(..) {
+            if is_group && self.user_of(link).is_some_and(|u| *u == message.from) {
                 continue; // a member of the group who sent it himself: below
             }
             reached = true;
             self.raise(now, link, message, actions);
         }
+        let to_himself = message.from == *to;
         if is_desk(message) {
             actions.push(Action::Tell(Event::Desk(message.clone())));
-        } else if !reached && message.from != to {
-            actions.push(Action::Tell(Event::NotDeliverableNow(message.clone())));
         } else if reached {
             self.tell_relayed(message, actions);
+        } else if !to_himself {
+            actions.push(Action::Tell(Event::NotDeliverableNow(message.clone())));
         }
-        if message.from == to {
-            return;
+        if !to_himself {
+            links.extend_from_slice(self.links_of(&message.from));
         }
-        for link in self.links_of(&message.from).to_vec() {
+        for link in links.drain(..) {
             let Some(session) = self.session(link) else {
                 continue;
             };
@@ -150,17 +164,18 @@ impl Shard {
             if wants_own && origin != Some(link) {
                 self.raise(now, link, message, actions);
             } else {
-                self.advance_own(now, link, message, actions);
+                self.advance_own(link, message, actions);
             }
         }
+        self.links = links;
     }
 
     /// The sessions of an address that are online.
-    fn receivers(&self, to: &Name) -> Vec<LinkId> {
+    fn receivers(&self, to: &Name) -> &[LinkId] {
         if to.starts_with('#') {
-            return self.groups.get(to).cloned().unwrap_or_default();
+            return self.groups.get(to).map_or(&[], Vec::as_slice);
         }
-        self.links_of(to).to_vec()
+        self.links_of(to)
     }
 
     fn raise(&mut self, now: Now, link: LinkId, message: &MessageRef, actions: &mut Vec<Action>) {
@@ -196,7 +211,7 @@ impl Shard {
                 .as_mut()
                 .and_then(|f| f.pass(now.mono, message, passing));
             if passing == Passing::Settle {
-                self.remember(link, message, actions);
+                self.remember(link, message.conversation, actions);
             } else if passing == Passing::Leave {
                 self.notice_waiting(link, message, actions);
             }
@@ -315,13 +330,7 @@ impl Shard {
     }
 
     /// A client acknowledges: for its device, by the message's id, whatever else it says.
-    pub(super) fn received(
-        &mut self,
-        now: Now,
-        link: LinkId,
-        frame: &Frame<'_>,
-        actions: &mut Vec<Action>,
-    ) {
+    pub(super) fn received(&mut self, link: LinkId, frame: &Frame<'_>, actions: &mut Vec<Action>) {
         let Some(id) = frame
             .data
             .as_deref()
@@ -339,21 +348,38 @@ impl Shard {
             return;
         };
         session.proven = true;
-        let from_server = *acked.message.from == *ids::SERVER;
-        let user = session.identity.as_ref().map(|i| i.user.clone());
-        if let (true, Some(user)) = (from_server, user) {
-            let message = acked.message.clone();
+        if *acked.message.from == *ids::SERVER
+            && let Some(identity) = &session.identity
+        {
+            let (message, user) = (acked.message.clone(), identity.user.clone());
             actions.push(Action::Tell(Event::Received { message, user }));
         }
-        self.remember(link, &acked.message, actions);
-        self.pump(now, link, actions);
+        if !std::mem::replace(&mut session.acknowledged, true) {
+            self.acknowledged.push(link);
+        }
+        let message = acked.message;
+        actions.push(Action::Acknowledged { link, message });
     }
 
-    /// Tells the store how far the device has come in the conversation of `message`.
+    /// Tells the store what a session acknowledged in this batch.
+    pub(super) fn settle(&mut self, link: LinkId, actions: &mut Vec<Action>) {
+        let Some(session) = self.session_mut(link) else {
+            return;
+        };
+        if !std::mem::take(&mut session.acknowledged) {
+            return;
+        }
+        let moved = session.flow.as_mut().map(|flow| flow.take_moved());
+        for conversation in moved.into_iter().flatten() {
+            self.remember(link, conversation, actions);
+        }
+    }
+
+    /// Tells the store how far the device has come in a conversation.
     pub(super) fn remember(
         &mut self,
         link: LinkId,
-        message: &MessageRef,
+        conversation: ConversationId,
         actions: &mut Vec<Action>,
     ) {
         let decided = self.decided;
@@ -367,10 +393,10 @@ impl Shard {
         let Some(flow) = &mut session.flow else {
             return;
         };
-        if let Some(track) = flow.track(message.conversation) {
+        if let Some(track) = flow.track(conversation) {
             actions.push(Action::Remember(track.cursor(device)));
             if !keeps {
-                flow.forget_if_done(message.conversation);
+                flow.forget_if_done(conversation);
             }
         }
     }
@@ -378,13 +404,7 @@ impl Shard {
     /// A session's own message moves its cursor without being sent to it. Told to the store when
     /// it writes elsewhere, when it is next looked at, or when it ends: a crash before costs
     /// reading over its own messages once.
-    fn advance_own(
-        &mut self,
-        _now: Now,
-        link: LinkId,
-        message: &MessageRef,
-        actions: &mut Vec<Action>,
-    ) {
+    fn advance_own(&mut self, link: LinkId, message: &MessageRef, actions: &mut Vec<Action>) {
         let Some(session) = self.session_mut(link) else {
             return;
         };
@@ -403,7 +423,7 @@ impl Shard {
         if has_track {
             let moved = session.flow.as_mut().is_some_and(|f| f.settle_own(message));
             if moved {
-                self.remember(link, message, actions);
+                self.remember(link, message.conversation, actions);
             }
             return;
         }
@@ -435,7 +455,7 @@ impl Shard {
         actions: &mut Vec<Action>,
     ) {
         let is_group = matches!(Address::parse(&message.to), Ok(Address::Group(_)));
-        let links = self.receivers(&message.to);
+        let links = self.receivers(&message.to).to_vec();
         if is_group && origin.is_some_and(|origin| !links.contains(&origin)) {
             return; // not a member
         }
@@ -501,7 +521,7 @@ impl Shard {
 /// The cursor of a session's own messages, for the store.
 pub(super) fn flush_own(
     identity: Option<&Identity>,
-    own: Option<(ids::ConversationId, u64)>,
+    own: Option<(ConversationId, u64)>,
 ) -> Option<Action> {
     let (conversation, acked) = own?;
     let device = identity?.device;

@@ -94,11 +94,11 @@ impl Shard {
         match overdue {
             Overdue::Resend(message) => self.deliver(now, link, message, true, actions),
             Overdue::Exhausted(message) => {
-                self.remember(link, &message, actions);
+                self.remember(link, message.conversation, actions);
                 actions.push(Action::Tell(Event::Lost { message, user }));
             }
             Overdue::SetAside(message) => {
-                self.remember(link, &message, actions);
+                self.remember(link, message.conversation, actions);
                 actions.push(Action::Tell(Event::SetAside { message, user }));
             }
         }

@@ -6,4 +6,5 @@
 pub mod code;
 pub(crate) mod json;
 pub mod mobileimsdk;
+pub mod ocim;
 pub mod websocket;

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
+use tidings_core::bucket::{Buckets, Rate, Spent};
 use tidings_core::limits;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -87,7 +88,7 @@ pub(super) async fn admit(
     request: Request,
     next: Next,
 ) -> Response {
-    let spent = api.rates.take(key);
+    let spent = api.rates.spend(key);
     let mut response = if spent.wait_ms > 0 {
         drain(request.into_body()).await;
         let detail = "too many calls with this key; see Retry-After";
@@ -100,7 +101,7 @@ pub(super) async fn admit(
     } else {
         next.run(request).await
     };
-    spent.tell(response.headers_mut());
+    tell(spent, response.headers_mut());
     response
 }
 
@@ -108,95 +109,60 @@ pub(super) async fn admit(
 #[derive(Debug)]
 pub(super) struct Rates {
     clock: Clock,
-    buckets: Mutex<Buckets>,
+    buckets: Mutex<Buckets<u128>>,
 }
 
-/// When the bucket of each key is full again, in milliseconds: all that need be remembered of it.
-/// Two generations bound it; a key forgotten is a bucket that is full.
-#[derive(Debug, Default)]
-struct Buckets {
-    young: std::collections::HashMap<u128, u64>,
-    old: std::collections::HashMap<u128, u64>,
-}
-
-/// What one call left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Spent {
-    wait_ms: u64,
-    remaining: u64,
-    reset_ms: u64,
-}
-
-const ALLOWED_MS: u64 = limits::API_REFILL_MS * limits::API_BURST_MAX as u64;
+const RATE: Rate = Rate {
+    burst: limits::API_BURST_MAX,
+    refill_ms: limits::API_REFILL_MS,
+};
 
 impl Rates {
     pub(super) fn new() -> Rates {
         Rates {
             clock: Clock::start(),
-            buckets: Mutex::default(),
+            buckets: Mutex::new(Buckets::new(RATE, limits::API_KEYS_SEEN_MAX)),
         }
     }
 
-    fn take(&self, key: u128) -> Spent {
-        self.buckets.lock().take(self.clock.now().mono.0, key)
-    }
-}
-
-impl Buckets {
-    fn take(&mut self, now: u64, key: u128) -> Spent {
-        let known = self.young.get(&key).or_else(|| self.old.get(&key));
-        let full_at = known.copied().unwrap_or(now).max(now);
-        let next = full_at + limits::API_REFILL_MS;
-        let wait_ms = next.saturating_sub(now + ALLOWED_MS);
-        // A refused call costs nothing: whoever asks too often gets his rate, not silence.
-        let full_at = if wait_ms > 0 { full_at } else { next };
-        if self.young.len() >= limits::API_KEYS_SEEN_MAX && !self.young.contains_key(&key) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(key, full_at);
-        let used_ms = full_at - now;
-        Spent {
-            wait_ms,
-            remaining: ALLOWED_MS.saturating_sub(used_ms) / limits::API_REFILL_MS,
-            reset_ms: used_ms,
-        }
+    fn spend(&self, key: u128) -> Spent {
+        self.buckets.lock().spend(self.clock.now().mono, key)
     }
 }
 
-impl Spent {
-    fn tell(self, headers: &mut HeaderMap) {
-        let seconds = |ms: u64| ms.div_ceil(1000);
-        headers.insert("ratelimit-limit", HeaderValue::from(limits::API_BURST_MAX));
-        headers.insert("ratelimit-remaining", HeaderValue::from(self.remaining));
-        headers.insert("ratelimit-reset", HeaderValue::from(seconds(self.reset_ms)));
-        if self.wait_ms > 0 {
-            headers.insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(seconds(self.wait_ms)),
-            );
-        }
+/// Every answer says what is left.
+fn tell(spent: Spent, headers: &mut HeaderMap) {
+    let seconds = |ms: u64| ms.div_ceil(1000);
+    headers.insert("ratelimit-limit", HeaderValue::from(limits::API_BURST_MAX));
+    headers.insert("ratelimit-remaining", HeaderValue::from(spent.left));
+    headers.insert(
+        "ratelimit-reset",
+        HeaderValue::from(seconds(spent.full_in_ms)),
+    );
+    if spent.wait_ms > 0 {
+        let wait = HeaderValue::from(seconds(spent.wait_ms));
+        headers.insert(header::RETRY_AFTER, wait);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tidings_core::time::Time;
+
     use super::*;
 
     #[test]
     fn at_the_limit_and_one_past_it() {
-        let mut buckets = Buckets::default();
+        let mut buckets = Buckets::new(RATE, limits::API_KEYS_SEEN_MAX);
         let burst = u64::from(limits::API_BURST_MAX);
         for call in 1..=burst {
-            let spent = buckets.take(1000, 7);
-            assert_eq!((spent.wait_ms, spent.remaining), (0, burst - call));
+            let spent = buckets.spend(Time(1000), 7);
+            assert_eq!((spent.wait_ms, spent.left), (0, burst - call));
         }
-        assert_eq!(buckets.take(1000, 7).wait_ms, limits::API_REFILL_MS);
-        assert_eq!(
-            buckets.take(1000, 8).wait_ms,
-            0,
-            "another key is not concerned"
-        );
-        assert_eq!(buckets.take(1000 + limits::API_REFILL_MS, 7).wait_ms, 0);
+        let mut wait = |ms, key| buckets.spend(Time(ms), key).wait_ms;
+        assert_eq!(wait(1000, 7), limits::API_REFILL_MS);
+        assert_eq!(wait(1000, 8), 0, "another key is not concerned");
+        assert_eq!(wait(1000 + limits::API_REFILL_MS, 7), 0);
     }
 
     #[test]
@@ -205,14 +171,5 @@ mod tests {
         assert_eq!(needed(&Method::GET), Scope::Read);
         assert_eq!(needed(&Method::POST), Scope::Send);
         assert_eq!(needed(&Method::DELETE), Scope::Admin);
-    }
-
-    #[test]
-    fn the_table_is_bounded() {
-        let mut buckets = Buckets::default();
-        for key in 0..3 * limits::API_KEYS_SEEN_MAX as u128 {
-            buckets.take(1, key);
-        }
-        assert!(buckets.young.len() + buckets.old.len() <= 2 * limits::API_KEYS_SEEN_MAX);
     }
 }

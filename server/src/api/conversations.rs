@@ -58,6 +58,13 @@ pub(super) async fn messages(
     Asked(part): Asked<Part>,
 ) -> Result<Json<Value>, Problem> {
     let limit = page(part.limit, limits::HISTORY_PAGE_MAX)?;
+    for (field, number) in [("before", part.before), ("after", part.after)] {
+        if let Some(number) = number.filter(|number| i64::try_from(*number).is_err()) {
+            let detail = format!("{field} is 0 to {}", i64::MAX);
+            let problem = Problem::unprocessable(detail).field(field);
+            return Err(problem.with("value", number));
+        }
+    }
     let page = match (part.before, part.after) {
         (Some(_), Some(_)) => {
             let detail = "give `before` or `after`, not both";

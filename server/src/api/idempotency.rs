@@ -65,6 +65,9 @@ impl Key {
         if key.is_empty() {
             return wrong("the Idempotency-Key is empty");
         }
+        if !key.iter().all(u8::is_ascii_graphic) {
+            return wrong("an Idempotency-Key is visible ASCII without spaces");
+        }
         if key.len() > limits::IDEMPOTENCY_KEY_BYTES_MAX {
             let max = limits::IDEMPOTENCY_KEY_BYTES_MAX;
             let problem = Problem::bad(format!("an Idempotency-Key has at most {max} bytes"));

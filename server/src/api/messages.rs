@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidings_core::ids::{Address, Name, SERVER};
+use tidings_core::ids::{Address, DeviceId, Name, SERVER};
 use tidings_core::limits;
 use tidings_core::message::{Message, MessageRef};
 
@@ -20,6 +20,7 @@ use super::extract::{Asked, Input, Named};
 use super::idempotency::Key;
 use super::problem::Problem;
 use crate::handle::{Send, Sent};
+use crate::router::Deliveries;
 
 /// Everybody who has ever logged in.
 const EVERYBODY: &str = "*";
@@ -249,6 +250,7 @@ async fn receivers_of(api: &Api, message: &MessageRef) -> Result<(Vec<Value>, us
         _ => vec![message.to.clone()],
     };
     let total = to.len();
+    let seen = api.handle.deliveries(message);
     let mut shown = Vec::new();
     for user in to.into_iter().take(limits::API_PAGE_MAX) {
         let sessions = api.handle.sessions(&user);
@@ -261,6 +263,7 @@ async fn receivers_of(api: &Api, message: &MessageRef) -> Result<(Vec<Value>, us
                     "device": &*receipt.device,
                     "online_since_ms": session.map(|session| session.since_ms),
                     "acknowledged": receipt.acknowledged,
+                    "deliveries": deliveries(seen.as_ref(), receipt.id),
                 })
             })
             .collect();
@@ -272,4 +275,26 @@ async fn receivers_of(api: &Api, message: &MessageRef) -> Result<(Vec<Value>, us
         }));
     }
     Ok((shown, total))
+}
+
+/// What is remembered of the sessions of a device; `null` is nothing, and `[]` that there was none.
+fn deliveries(seen: Option<&Deliveries>, device: DeviceId) -> Value {
+    let Some(seen) = seen else {
+        return Value::Null;
+    };
+    let of_device = seen.sessions.iter().filter(|d| d.device == device);
+    let shown: Vec<Value> = of_device
+        .map(|delivery| {
+            json!({
+                "session_since_ms": delivery.session_since_ms,
+                "sent_ms": delivery.sent_ms,
+                "sends": delivery.sends,
+                "acknowledged_ms": delivery.acknowledged_ms,
+            })
+        })
+        .collect();
+    match shown.is_empty() && seen.more {
+        true => Value::Null,
+        false => Value::Array(shown),
+    }
 }

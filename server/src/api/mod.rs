@@ -4,6 +4,7 @@
 //! - `desk`: what is set up, who waits, conversations, reports, customers' data
 //! - `access`: keys, what they permit, how often; `idempotency`: the same call again
 //! - `extract`, `problem`: what a call says, and what is wrong with it
+//! - what begins with `/ws.io` or `/poll.io` is handed to `ocim`
 //! - `openapi`, `docs`: the description that the calls are checked against, and a page to try them
 //!
 //! Handlers are thin: everything is done through the public [`Handle`](crate::Handle), which an
@@ -24,14 +25,17 @@ mod stats;
 mod users;
 
 pub use openapi::document;
+pub(crate) use users::session as shown_session;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router as Routes;
 use axum::extract::connect_info::Connected;
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{Method, StatusCode};
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
 use axum::serve::{IncomingStream, Listener};
 use tokio::net::TcpListener;
@@ -39,7 +43,9 @@ use tokio::net::TcpListener;
 use crate::auth::{Access, Keys};
 use crate::desk::Desks;
 use crate::handle::Handle;
+use crate::ocim::{self, Ocim};
 use crate::transport::tls::HttpsListener;
+use crate::transport::watched::{Watching, Written};
 use idempotency::Answers;
 use problem::Problem;
 
@@ -48,30 +54,35 @@ pub(crate) struct Api {
     handle: Handle,
     desks: Desks,
     access: Access,
+    ocim: Arc<Ocim>,
     keys: Keys,
     rates: access::Rates,
     answers: Answers,
 }
 
-/// Where a request comes from.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer(IpAddr);
+/// Where a request comes from, and how much of its connection is written.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer(IpAddr, Written);
 
-impl Connected<IncomingStream<'_, HttpsListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, HttpsListener>) -> Peer {
-        Peer(stream.remote_addr().ip())
+impl Connected<IncomingStream<'_, Watching<HttpsListener>>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Watching<HttpsListener>>) -> Peer {
+        Peer(stream.remote_addr().ip(), stream.io().written())
     }
 }
 
-impl Connected<IncomingStream<'_, TcpListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Peer {
-        Peer(stream.remote_addr().ip())
+impl Connected<IncomingStream<'_, Watching<TcpListener>>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Watching<TcpListener>>) -> Peer {
+        Peer(stream.remote_addr().ip(), stream.io().written())
     }
 }
 
 /// Serves HTTP until the future is dropped.
-pub(crate) async fn serve<L>(listener: L, handle: Handle, desks: Desks, access: Access)
-where
+pub(crate) async fn serve<L>(
+    listener: L,
+    handle: Handle,
+    (access, desks): (Access, Desks),
+    ocim: Arc<Ocim>,
+) where
     L: Listener<Addr = SocketAddr>,
     Peer: for<'a> Connected<IncomingStream<'a, L>>,
 {
@@ -80,6 +91,7 @@ where
         desks,
         keys: access.keys(),
         access,
+        ocim,
         rates: access::Rates::new(),
         answers: Answers::default(),
     });
@@ -126,8 +138,17 @@ fn routes(api: Arc<Api>) -> Routes {
         .with_state(api)
 }
 
-async fn nowhere(uri: Uri) -> Problem {
-    Problem::not_found("there is nothing here; see /docs/").with("value", uri.path())
+/// What has no path of its own: OCIM's paths are prefixes (`ocim-protocol.md` §3).
+async fn nowhere(
+    State(api): State<Arc<Api>>,
+    ConnectInfo(Peer(address, written)): ConnectInfo<Peer>,
+    request: Request,
+) -> Response {
+    if ocim::is_path(request.uri().path()) {
+        return api.ocim.answer(request, address, written).await;
+    }
+    let problem = Problem::not_found("there is nothing here; see /docs/");
+    problem.with("value", request.uri().path()).into_response()
 }
 
 async fn not_so(method: Method) -> Problem {

@@ -108,6 +108,12 @@ impl Problem {
                     .field("code")
                     .with("value", code)
             }
+            HandleError::RetentionDays(days) => {
+                let detail = HandleError::RetentionDays(days).to_string();
+                Problem::unprocessable(detail)
+                    .field("days")
+                    .with("value", days)
+            }
             HandleError::Stopped => Problem::stopped(),
             HandleError::Store(error) => error.into(),
         }

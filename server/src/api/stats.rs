@@ -39,7 +39,7 @@ fn is_loopback(address: IpAddr) -> bool {
 /// From this machine without a key: but not what a proxy on it passes on from elsewhere.
 async fn metrics(
     State(api): State<Arc<Api>>,
-    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    ConnectInfo(Peer(peer, _)): ConnectInfo<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let proxied = ["forwarded", "x-forwarded-for", "x-real-ip"];

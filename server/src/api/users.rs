@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidings_core::session::Transport;
 use tidings_core::wire::code;
 use tidings_core::{ids, limits};
 
@@ -63,20 +62,12 @@ pub(super) async fn list(
     Ok(Json(json!({ "users": shown, "next": next.flatten() })))
 }
 
-fn transport(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Tcp => "tcp",
-        Transport::Udp => "udp",
-        Transport::WebSocket => "ws",
-        Transport::Local => "local",
-    }
-}
-
-fn session(session: &OnlineSession) -> Value {
+/// A session, as it is shown.
+pub(crate) fn session(session: &OnlineSession) -> Value {
     json!({
         "device": &*session.device,
         "class": &*session.class,
-        "transport": transport(session.transport),
+        "transport": session.transport.to_string(),
         "address": session.address.map(|address| address.to_string()),
         "since_ms": session.since_ms,
     })

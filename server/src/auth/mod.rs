@@ -2,7 +2,7 @@
 //!
 //! Here: deciding whether the credentials of a LOGIN are right (`jwt`, `webhook`, `accounts`,
 //! `visitors`), slowing those who guess (`guess`), and what is kept about accounts, keys and blocks
-//! (`registry`). Not here: what the answer means to a session (`core::shard`), who holds which
+//! (`registry`), what a session is known by between requests (`passes`). Not here: what the answer means to a session (`core::shard`), who holds which
 //! address (`transport`). Called by the router, off its lock, and by the API.
 
 mod access;
@@ -13,6 +13,7 @@ mod guess;
 mod http;
 mod jwt;
 mod memo;
+mod passes;
 pub mod registry;
 pub mod settings;
 mod visitors;
@@ -23,12 +24,16 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use tidings_core::ids::Name;
 use tidings_core::wire::code;
 
-pub use access::{Access, Keys};
+pub use access::{Access, Keys, ScramError, ScramUser};
+pub use passes::Passed;
 pub use registry::{Command, Fault, Registry, Role, Scope};
+pub(crate) use registry::{FILE as ACCOUNTS_FILE, restrict};
 pub use tidings_core::secret::Secret;
+pub(crate) use visitors::FILE as VISITORS_FILE;
 pub use visitors::Visitor;
 
 use crate::clock::Clock;
@@ -38,7 +43,7 @@ use accounts::Accounts;
 use guess::Guesses;
 pub(crate) use guess::network;
 use jwt::Jwt;
-use settings::AuthMode;
+use settings::{Auth, AuthMode};
 use visitors::Visitors;
 use webhook::Webhook;
 
@@ -93,9 +98,29 @@ enum Mode {
     Accounts,
 }
 
+impl Mode {
+    /// Reads the keys; blocks.
+    fn open(settings: &Auth) -> Result<Mode, AuthError> {
+        Ok(match settings.mode {
+            AuthMode::Open => Mode::Open,
+            AuthMode::Jwt => Mode::Jwt(Arc::new(Jwt::open(&settings.jwt)?)),
+            AuthMode::Webhook => Mode::Webhook(Box::new(Webhook::new(&settings.webhook))),
+            AuthMode::Accounts => Mode::Accounts,
+        })
+    }
+}
+
+/// What new settings make of a door, ready to be put into force.
+pub(crate) struct Renewed {
+    /// `None` stays as it is.
+    mode: Option<Mode>,
+    visitor_days: u32,
+}
+
 #[derive(Debug)]
 struct Inner {
-    mode: Mode,
+    /// Exchanged as a whole by a reload; a login that is under way ends as it began.
+    mode: RwLock<Arc<Mode>>,
     registry: Arc<Registry>,
     accounts: Accounts,
     visitors: Visitors,
@@ -110,6 +135,11 @@ pub(crate) type Answer = Pin<Box<dyn Future<Output = i32> + Send>>;
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
     inner: Arc<Inner>,
+}
+
+/// Random text for a challenge: nobody else gets the same.
+pub(crate) fn nonce() -> String {
+    crypt::to_base64(&crypt::random::<18>())
 }
 
 /// How many keys for tokens there are; asks for a key set at its URL. Blocks.
@@ -167,12 +197,7 @@ impl Door {
         };
         let registry = Arc::new(registry);
         let clock = Clock::start();
-        let mode = match settings.auth.mode {
-            AuthMode::Open => Mode::Open,
-            AuthMode::Jwt => Mode::Jwt(Arc::new(Jwt::open(&settings.auth.jwt)?)),
-            AuthMode::Webhook => Mode::Webhook(Box::new(Webhook::new(&settings.auth.webhook))),
-            AuthMode::Accounts => Mode::Accounts,
-        };
+        let mode = RwLock::new(Arc::new(Mode::open(&settings.auth)?));
         let accounts = Accounts::start(registry.clone(), clock).map_err(AuthError::Thread)?;
         Ok(Door {
             inner: Arc::new(Inner {
@@ -184,6 +209,24 @@ impl Door {
                 clock,
             }),
         })
+    }
+
+    /// Reads the keys of new settings, in the mode that is in force; blocks.
+    pub(crate) fn prepare(&self, before: &Auth, new: &Auth) -> Result<Renewed, AuthError> {
+        // What an application said is remembered for as long as it is the same application.
+        let same = new.mode == AuthMode::Webhook && before.webhook == new.webhook;
+        Ok(Renewed {
+            mode: (!same).then(|| Mode::open(new)).transpose()?,
+            visitor_days: new.visitor_days,
+        })
+    }
+
+    /// Puts new settings into force.
+    pub(crate) fn renew(&self, new: Renewed) {
+        if let Some(mode) = new.mode {
+            *self.inner.mode.write() = Arc::new(mode);
+        }
+        self.inner.visitors.set_days(new.visitor_days);
     }
 
     /// Never blocks. In `open` mode whoever can reach the server is who he says he is, but for
@@ -198,7 +241,7 @@ impl Door {
             return Decision::Now(code::REFUSED_BLOCKED);
         }
         let staff = inner.registry.is_staff(&credentials.user);
-        if !staff && matches!(inner.mode, Mode::Open) {
+        if !staff && matches!(*inner.mode(), Mode::Open) {
             return Decision::Now(code::OK);
         }
         let inner = inner.clone();
@@ -225,6 +268,10 @@ impl Inner {
         self.clock.now().wall_ms / 1000
     }
 
+    fn mode(&self) -> Arc<Mode> {
+        self.mode.read().clone()
+    }
+
     fn is_suspicious(&self, credentials: &Credentials) -> bool {
         let now = self.clock.now().mono;
         self.guesses.is_suspicious(now, credentials.address)
@@ -236,10 +283,11 @@ impl Inner {
         if staff {
             return self.accounts.verify(credentials, suspicious).await;
         }
-        if credentials.user.starts_with('~') && !matches!(self.mode, Mode::Open) {
+        let mode = self.mode();
+        if credentials.user.starts_with('~') && !matches!(*mode, Mode::Open) {
             return self.visitors.verify(&credentials.user, token, self.now_s());
         }
-        match &self.mode {
+        match &*mode {
             Mode::Open => code::OK,
             Mode::Jwt(jwt) => {
                 // `as`: exact until the year 285,000.
@@ -282,7 +330,7 @@ impl Inner {
     }
 
     fn look_again(&self) {
-        if let Mode::Jwt(jwt) = &self.mode {
+        if let Mode::Jwt(jwt) = &*self.mode() {
             jwt.look_again();
         }
     }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use tidings_core::ids::Name;
 use tidings_core::wire::code;
@@ -14,7 +15,7 @@ use super::crypt::{self, MacKey};
 use super::registry::restrict;
 
 /// The key's name in the data directory.
-pub(super) const FILE: &str = "visitors.key";
+pub(crate) const FILE: &str = "visitors.key";
 const KEY_BYTES: usize = 32;
 const VERSION: &str = "v1";
 
@@ -29,11 +30,15 @@ pub struct Visitor {
     pub expires_s: i64,
 }
 
+fn seconds(days: u32) -> i64 {
+    i64::from(days) * 24 * 60 * 60
+}
+
 /// Issues and verifies.
 #[derive(Debug)]
 pub(super) struct Visitors {
     key: MacKey,
-    valid_s: i64,
+    valid_s: AtomicI64,
 }
 
 impl Visitors {
@@ -70,8 +75,23 @@ impl Visitors {
     fn with(key: &[u8], days: u32) -> Visitors {
         Visitors {
             key: MacKey::new(key),
-            valid_s: i64::from(days) * 24 * 60 * 60,
+            valid_s: AtomicI64::new(seconds(days)),
         }
+    }
+
+    /// For tokens from now on.
+    pub(super) fn set_days(&self, days: u32) {
+        self.valid_s.store(seconds(days), Ordering::Relaxed);
+    }
+
+    /// What signs everything that is issued here; each kind begins what it signs with its own word.
+    pub(super) fn key(&self) -> &MacKey {
+        &self.key
+    }
+
+    /// For how long what is issued is valid, in seconds.
+    pub(super) fn valid_s(&self) -> i64 {
+        self.valid_s.load(Ordering::Relaxed)
     }
 
     /// A new visitor.
@@ -109,7 +129,7 @@ impl Visitors {
     }
 
     fn sign(&self, user: Name, now_s: i64) -> Visitor {
-        let expires_s = now_s.saturating_add(self.valid_s);
+        let expires_s = now_s.saturating_add(self.valid_s.load(Ordering::Relaxed));
         let signature = self.signature(&user, &expires_s.to_string());
         let token = format!("{VERSION}.{expires_s}.{}", crypt::to_base64(&signature));
         Visitor {

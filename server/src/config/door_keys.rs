@@ -4,7 +4,7 @@ use tidings_core::limits;
 
 use super::keys::{Key, Kind, number, path, set, text};
 
-pub(super) static KEYS: [Key; 21] = [
+pub(super) static KEYS: [Key; 22] = [
     Key {
         path: "auth.mode",
         kind: Kind::Text,
@@ -14,6 +14,7 @@ pub(super) static KEYS: [Key; 21] = [
               JSON Web Token whose `sub` is the user id. webhook: an application of yours is asked. \
               accounts: the token is the password of an account (`tidings admin account add`).",
         option: None,
+        place: place!(restart auth.mode),
         set: |s, v| set(&mut s.auth.mode, v.parse().ok()),
     },
     Key {
@@ -23,6 +24,7 @@ pub(super) static KEYS: [Key; 21] = [
         allowed: "true or false",
         doc: "Permits auth.mode = \"open\" on addresses that other machines reach.",
         option: None,
+        place: place!(restart auth.allow_open_on_public),
         set: |s, v| set(&mut s.auth.allow_open_on_public, v.parse().ok()),
     },
     Key {
@@ -33,6 +35,7 @@ pub(super) static KEYS: [Key; 21] = [
         doc: "How long the signed identity of an anonymous visitor (`~…`) is valid; it can be renewed \
               until then.",
         option: None,
+        place: place!(live auth.visitor_days),
         set: |s, v| set(&mut s.auth.visitor_days, number(v, 1, 365)),
     },
     Key {
@@ -42,6 +45,7 @@ pub(super) static KEYS: [Key; 21] = [
         allowed: "\"HS256\", \"RS256\", \"ES256\" or \"EdDSA\"",
         doc: "The only algorithm that is accepted, whatever a token says about itself.",
         option: None,
+        place: place!(live auth.jwt.algorithm),
         set: |s, v| set(&mut s.auth.jwt.algorithm, v.parse().ok()),
     },
     Key {
@@ -52,6 +56,7 @@ pub(super) static KEYS: [Key; 21] = [
         doc: "HS256: its bytes are the key, one trailing newline cut off. Others: public keys as PEM, \
               one or several. Read again when it changes.",
         option: None,
+        place: place!(live auth.jwt.key_file),
         set: |s, v| set(&mut s.auth.jwt.key_file, Some(path(v))),
     },
     Key {
@@ -61,6 +66,7 @@ pub(super) static KEYS: [Key; 21] = [
         allowed: "the path of a file",
         doc: "A second key that is accepted too, while keys are being changed.",
         option: None,
+        place: place!(live auth.jwt.old_key_file),
         set: |s, v| set(&mut s.auth.jwt.old_key_file, Some(path(v))),
     },
     Key {
@@ -71,6 +77,7 @@ pub(super) static KEYS: [Key; 21] = [
         doc: "A JSON Web Key Set instead of key_file; a URL is asked again when a token names a key \
               that it did not have.",
         option: None,
+        place: place!(live auth.jwt.jwks),
         set: |s, v| set(&mut s.auth.jwt.jwks, Some(text(v))),
     },
     Key {
@@ -81,6 +88,7 @@ pub(super) static KEYS: [Key; 21] = [
         doc: "What a token's `aud` must contain. Without it a token that has an `aud` is refused: it \
               is for somebody else.",
         option: None,
+        place: place!(live auth.jwt.audience),
         set: |s, v| set(&mut s.auth.jwt.audience, Some(text(v))),
     },
     Key {
@@ -90,6 +98,7 @@ pub(super) static KEYS: [Key; 21] = [
         allowed: "text",
         doc: "What a token's `iss` must be; anything if empty.",
         option: None,
+        place: place!(live auth.jwt.issuer),
         set: |s, v| set(&mut s.auth.jwt.issuer, Some(text(v))),
     },
     Key {
@@ -99,6 +108,7 @@ pub(super) static KEYS: [Key; 21] = [
         allowed: "seconds, 0 to 60",
         doc: "By how much a token's `exp` and `nbf` may miss, because clocks differ.",
         option: None,
+        place: place!(live auth.jwt.leeway_s),
         set: |s, v| {
             let leeway = number(v, 0, limits::TOKEN_LEEWAY_S_MAX);
             set(&mut s.auth.jwt.leeway_s, leeway)
@@ -111,6 +121,7 @@ pub(super) static KEYS: [Key; 21] = [
         allowed: "true or false",
         doc: "Refuses tokens without `exp`: they would be valid for ever.",
         option: None,
+        place: place!(live auth.jwt.require_exp),
         set: |s, v| set(&mut s.auth.jwt.require_exp, v.parse().ok()),
     },
     Key {
@@ -121,6 +132,7 @@ pub(super) static KEYS: [Key; 21] = [
         doc: "Gets each login as a POST of {\"user\", \"token\", \"extra\", \"address\"} and answers \
               {\"code\": 0} to let it in, or a code from 1025 that the client is told.",
         option: None,
+        place: place!(live auth.webhook.url),
         set: |s, v| {
             let url = v.is_empty() || v.starts_with("https://") || v.starts_with("http://");
             set(&mut s.auth.webhook.url, url.then(|| v.to_owned()))
@@ -133,6 +145,7 @@ pub(super) static KEYS: [Key; 21] = [
         allowed: "milliseconds, 100 to 20000",
         doc: "After so long the webhook counts as down.",
         option: None,
+        place: place!(live auth.webhook.timeout_ms),
         set: |s, v| set(&mut s.auth.webhook.timeout_ms, number(v, 100, 20_000)),
     },
     Key {
@@ -142,6 +155,7 @@ pub(super) static KEYS: [Key; 21] = [
         allowed: "seconds, 0 to 86400",
         doc: "For so long a user who was let in is let in with the same token without asking again.",
         option: None,
+        place: place!(live auth.webhook.cache_s),
         set: |s, v| set(&mut s.auth.webhook.cache_s, number(v, 0, 86_400)),
     },
     Key {
@@ -152,6 +166,7 @@ pub(super) static KEYS: [Key; 21] = [
         doc: "What a login meets while the webhook is down: a refusal, or, if the same user was let \
               in with the same token in the last 24 hours, the door.",
         option: None,
+        place: place!(live auth.webhook.when_down),
         set: |s, v| set(&mut s.auth.webhook.when_down, v.parse().ok()),
     },
     Key {
@@ -161,6 +176,7 @@ pub(super) static KEYS: [Key; 21] = [
         allowed: "the path of a file",
         doc: "The certificate and those that lead to its root, as PEM. Read again when it changes.",
         option: None,
+        place: place!(live tls.cert_file),
         set: |s, v| set(&mut s.tls.cert_file, Some(path(v))),
     },
     Key {
@@ -170,6 +186,7 @@ pub(super) static KEYS: [Key; 21] = [
         allowed: "the path of a file",
         doc: "Its private key, as PEM.",
         option: None,
+        place: place!(live tls.key_file),
         set: |s, v| set(&mut s.tls.key_file, Some(path(v))),
     },
     Key {
@@ -179,6 +196,7 @@ pub(super) static KEYS: [Key; 21] = [
         allowed: "true or false",
         doc: "TLS around listen.tcp; false if a proxy in front does that.",
         option: None,
+        place: place!(restart tls.tcp),
         set: |s, v| set(&mut s.tls.tcp, v.parse().ok()),
     },
     Key {
@@ -188,6 +206,7 @@ pub(super) static KEYS: [Key; 21] = [
         allowed: "true or false",
         doc: "TLS around listen.ws; false if a proxy in front does that.",
         option: None,
+        place: place!(restart tls.ws),
         set: |s, v| set(&mut s.tls.ws, v.parse().ok()),
     },
     Key {
@@ -197,7 +216,18 @@ pub(super) static KEYS: [Key; 21] = [
         allowed: "true or false",
         doc: "TLS around listen.http; false if a proxy in front does that.",
         option: None,
+        place: place!(restart tls.http),
         set: |s, v| set(&mut s.tls.http, v.parse().ok()),
+    },
+    Key {
+        path: "tls.agents",
+        kind: Kind::Flag,
+        default: "true",
+        allowed: "true or false",
+        doc: "TLS around listen.agents.",
+        option: None,
+        place: place!(restart tls.agents),
+        set: |s, v| set(&mut s.tls.agents, v.parse().ok()),
     },
     Key {
         path: "limits.connections_per_address",
@@ -207,6 +237,7 @@ pub(super) static KEYS: [Key; 21] = [
         doc: "TCP and WebSocket connections that one address may have at a time; further ones are \
               closed. Many users behind one router or proxy count as one address.",
         option: None,
+        place: place!(live limits.connections_per_address),
         set: |s, v| {
             set(
                 &mut s.limits.connections_per_address,

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use tidings_core::limits;
 use tidings_core::shard::SecondLogin;
 
-use super::door_keys;
+use super::reload::Place;
 use super::{
-    Auth, ConfigError, Delivery, HookSettings, Limits, Listen, Log, LogFormat, Origin,
-    SessionSettings, Settings, Tls,
+    Auth, Compat, ConfigError, Delivery, HookSettings, Limits, Listen, Log, LogFormat, Ocim,
+    Origin, PageOrigin, SessionSettings, Settings, Tls,
 };
+use super::{door_keys, ocim_keys};
 use crate::store::Durability;
 
 /// Which TOML value a key takes.
@@ -38,6 +39,8 @@ pub(super) struct Key {
     pub(super) doc: &'static str,
     /// The option of `tidings serve`, if it has one.
     pub(super) option: Option<&'static str>,
+    /// Where it stands in the settings, and whether a running server takes a new value over.
+    pub(super) place: Place,
     /// Sets it from text; `None` if the text is not allowed.
     pub(super) set: fn(&mut Settings, &str) -> Option<()>,
 }
@@ -45,9 +48,9 @@ pub(super) struct Key {
 const ADDRESS: &str =
     "an address with a port, as \"127.0.0.1:8901\" (port 0: any free one), or \"off\"";
 
-/// Followed by those of `door_keys`, in the order of `config/default.toml`: what has no section
+/// Followed by those of `door_keys` and `ocim_keys`, in the order of `config/default.toml`: what has no section
 /// comes first, because TOML wants that.
-static KEYS: [Key; 17] = [
+static KEYS: [Key; 20] = [
     Key {
         path: "data",
         kind: Kind::Text,
@@ -56,6 +59,7 @@ static KEYS: [Key; 17] = [
         doc: "Where messages, logins and cursors are kept. Created if it is not there; one process \
               at a time.",
         option: Some("--data DIR"),
+        place: place!(restart data),
         set: |s, v| set(&mut s.data, (!v.is_empty()).then(|| PathBuf::from(v))),
     },
     Key {
@@ -65,6 +69,7 @@ static KEYS: [Key; 17] = [
         allowed: "milliseconds, 0 to 600000",
         doc: "How long a graceful stop may take before the rest is cut off.",
         option: Some("--shutdown-ms N"),
+        place: place!(live shutdown_ms),
         set: |s, v| set(&mut s.shutdown_ms, number(v, 0, 600_000)),
     },
     Key {
@@ -74,6 +79,7 @@ static KEYS: [Key; 17] = [
         allowed: ADDRESS,
         doc: "MobileIMSDK frames with a length prefix.",
         option: Some("--tcp ADDR|off"),
+        place: place!(restart listen.tcp),
         set: |s, v| set(&mut s.listen.tcp, address(v)),
     },
     Key {
@@ -83,6 +89,7 @@ static KEYS: [Key; 17] = [
         allowed: ADDRESS,
         doc: "MobileIMSDK frames, one a datagram.",
         option: Some("--udp ADDR|off"),
+        place: place!(restart listen.udp),
         set: |s, v| set(&mut s.listen.udp, address(v)),
     },
     Key {
@@ -92,6 +99,7 @@ static KEYS: [Key; 17] = [
         allowed: ADDRESS,
         doc: "MobileIMSDK frames over WebSocket, at the path /websocket.",
         option: Some("--ws ADDR|off"),
+        place: place!(restart listen.ws),
         set: |s, v| set(&mut s.listen.ws, address(v)),
     },
     Key {
@@ -99,9 +107,31 @@ static KEYS: [Key; 17] = [
         kind: Kind::Text,
         default: "\"127.0.0.1:8080\"",
         allowed: ADDRESS,
-        doc: "/healthz and /readyz.",
+        doc: "HTTP: the API, its description, /healthz, /readyz and /metrics.",
         option: Some("--http ADDR|off"),
+        place: place!(restart listen.http),
         set: |s, v| set(&mut s.listen.http, address(v)),
+    },
+    Key {
+        path: "listen.ocim",
+        kind: Kind::Text,
+        default: "\"off\"",
+        allowed: ADDRESS,
+        doc: "The same as listen.http once more: OCIM's old pages expect port 6066.",
+        option: None,
+        place: place!(restart listen.ocim),
+        set: |s, v| set(&mut s.listen.ocim, address(v)),
+    },
+    Key {
+        path: "listen.agents",
+        kind: Kind::Text,
+        default: "\"127.0.0.1:6067\"",
+        allowed: ADDRESS,
+        doc: "OCIM's desktop agents: JSON packets with a length prefix, SASL. Without TLS they log in \
+              with SCRAM-SHA-256; PLAIN only from this machine.",
+        option: Some("--agents ADDR|off"),
+        place: place!(restart listen.agents),
+        set: |s, v| set(&mut s.listen.agents, address(v)),
     },
     Key {
         path: "delivery.durability",
@@ -111,6 +141,7 @@ static KEYS: [Key; 17] = [
         doc: "What an acknowledgement means: disk survives a power cut; os survives a killed \
               process, not a power cut; memory is lost at exit.",
         option: Some("--durability disk|os|memory"),
+        place: place!(restart delivery.durability),
         set: |s, v| set(&mut s.delivery.durability, v.parse().ok()),
     },
     Key {
@@ -120,6 +151,7 @@ static KEYS: [Key; 17] = [
         allowed: "true or false",
         doc: "Frames carry the server's time in `sm` (messages: their time of custody); -1 otherwise.",
         option: None,
+        place: place!(restart delivery.server_timestamp),
         set: |s, v| set(&mut s.delivery.server_timestamp, v.parse().ok()),
     },
     Key {
@@ -130,6 +162,7 @@ static KEYS: [Key; 17] = [
         doc: "Messages of one conversation in flight to one UDP client. 1 keeps them in order on a \
               network that reorders; more is faster.",
         option: None,
+        place: place!(restart delivery.udp_window),
         set: |s, v| {
             set(
                 &mut s.delivery.udp_window,
@@ -145,6 +178,7 @@ static KEYS: [Key; 17] = [
         doc: "Longest frame that leaves; a message that needs more is refused to its sender. \
               Published MobileIMSDK clients accept 6144 over TCP: raise it only with your own.",
         option: None,
+        place: place!(restart delivery.frame_bytes_max),
         set: |s, v| {
             let max = limits::WEBSOCKET_MESSAGE_BYTES_MAX;
             set(&mut s.delivery.frame_bytes_max, number(v, 1024, max))
@@ -158,8 +192,10 @@ static KEYS: [Key; 17] = [
         doc: "Messages older than this are removed, but none that a device seen in the last 90 \
               days has not acknowledged.",
         option: None,
+        place: place!(live delivery.retention_days),
         set: |s, v| {
-            let days = number(v, 0, 36_500).filter(|days| *days == 0 || *days >= 7);
+            let days = number(v, 0, 36_500)
+                .filter(|days| *days == 0 || *days >= limits::RETENTION_DAYS_MIN);
             set(&mut s.delivery.retention_days, days)
         },
     },
@@ -171,6 +207,7 @@ static KEYS: [Key; 17] = [
         doc: "After how long a silent session ends: learned from each client's own heartbeat, or \
               the fixed sense mode that all clients share.",
         option: None,
+        place: place!(restart session.sense),
         set: |s, v| {
             let sense = match v {
                 "learned" => Some(None),
@@ -187,6 +224,7 @@ static KEYS: [Key; 17] = [
         doc: "What a second login of the same user and device class meets: it kicks the first one \
               out, both stay if they are different devices, or it is refused.",
         option: None,
+        place: place!(restart session.second_login),
         set: |s, v| {
             let policy = match v {
                 "replace" => Some(SecondLogin::Replace),
@@ -206,6 +244,7 @@ static KEYS: [Key; 17] = [
               that it was asked about is refused then, with code 320; a message to `0` is handed \
               over again.",
         option: None,
+        place: place!(restart hooks.timeout_ms),
         set: |s, v| set(&mut s.hooks.timeout_ms, number(v, 10, 20_000)),
     },
     Key {
@@ -215,6 +254,7 @@ static KEYS: [Key; 17] = [
         allowed: "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
         doc: "The least serious level that is logged to standard error.",
         option: Some("--log-level L"),
+        place: place!(live log.level),
         set: |s, v| {
             let levels = ["off", "error", "warn", "info", "debug", "trace"];
             set(&mut s.log.level, levels.contains(&v).then(|| v.to_owned()))
@@ -227,6 +267,7 @@ static KEYS: [Key; 17] = [
         allowed: "\"human\" or \"json\"",
         doc: "Lines for people, or one JSON object a line.",
         option: Some("--log-format F"),
+        place: place!(restart log.format),
         set: |s, v| {
             let format = match v {
                 "human" => Some(LogFormat::Human),
@@ -237,6 +278,17 @@ static KEYS: [Key; 17] = [
         },
     },
     Key {
+        path: "log.messages",
+        kind: Kind::Flag,
+        default: "false",
+        allowed: "true or false",
+        doc: "Logs each message with its id at every stage: received, committed, sent to a session, \
+              acknowledged; with the target tidings::message, whatever log.level is.",
+        option: None,
+        place: place!(live log.messages),
+        set: |s, v| set(&mut s.log.messages, v.parse().ok()),
+    },
+    Key {
         path: "groups",
         kind: Kind::Groups,
         default: "",
@@ -244,13 +296,15 @@ static KEYS: [Key; 17] = [
                   environment crew=alice,bob;all=carl",
         doc: "Fixed groups: name = [members]. Members send to `#name`.",
         option: None,
+        place: place!(live groups),
         set: |s, v| set(&mut s.groups, groups(v)),
     },
 ];
 
 /// Every setting there is.
-fn all() -> impl Iterator<Item = &'static Key> {
-    KEYS.iter().chain(&door_keys::KEYS)
+pub(super) fn all() -> impl Iterator<Item = &'static Key> {
+    let door = door_keys::KEYS.iter();
+    KEYS.iter().chain(door).chain(&ocim_keys::KEYS)
 }
 
 /// Stores a value that was understood.
@@ -394,6 +448,8 @@ pub(super) fn defaults() -> Settings {
             udp: None,
             ws: None,
             http: None,
+            agents: None,
+            ocim: None,
         },
         delivery: Delivery {
             durability: Durability::Disk,
@@ -411,12 +467,23 @@ pub(super) fn defaults() -> Settings {
         limits: Limits {
             connections_per_address: 0,
         },
+        ocim: Ocim {
+            origin: PageOrigin::Same,
+            team: String::new(),
+            poll_hold_ms: 0,
+            life_ms: 0,
+            idle_ms: 0,
+            first_data_ms: 0,
+            sessions_per_address: 0,
+            compat: Compat::default(),
+        },
         hooks: HookSettings { timeout_ms: 0 },
         groups: BTreeMap::new(),
         shutdown_ms: 0,
         log: Log {
             level: String::new(),
             format: LogFormat::Human,
+            messages: false,
         },
         echo: false,
     };
@@ -428,7 +495,7 @@ pub(super) fn defaults() -> Settings {
 }
 
 /// What stands above each section of the file.
-const SECTIONS: [(&str, &str); 11] = [
+const SECTIONS: [(&str, &str); 13] = [
     ("listen", "Where clients connect."),
     ("delivery", "How messages are kept and sent."),
     (
@@ -446,6 +513,14 @@ const SECTIONS: [(&str, &str); 11] = [
         "limits",
         "What one address may take. This machine itself is spared.",
     ),
+    (
+        "ocim",
+        "Customers and agents of OCIM: /ws.io and /poll.io on listen.http, and listen.agents.",
+    ),
+    (
+        "ocim.compat",
+        "What the published demo pages do and a public server should not permit.",
+    ),
     ("hooks", "Applications that embed the server."),
     ("log", "What is logged to standard error."),
     ("groups", ""),
@@ -457,7 +532,10 @@ pub(super) fn default_file() -> String {
          #   tidings serve --print-config\n\
          #\n\
          # A later layer wins: defaults, this file (--config F), environment, command line. An unknown\n\
-         # key or a bad value is an error that names it.\n",
+         # key or a bad value is an error that names it.\n\
+         #\n\
+         # SIGHUP reads everything again. What says `reload: live` counts at once, the rest from the next\n\
+         # start on; if anything is wrong, all stays as it was.\n",
     );
     let mut section = "";
     for key in all() {
@@ -473,10 +551,11 @@ pub(super) fn default_file() -> String {
         comment(&mut file, key.doc);
         comment(&mut file, &format!("Allowed: {}.", key.allowed));
         let option = key.option.map(|o| format!("; command line: {o}"));
+        let live = if key.place.live { "; reload: live" } else { "" };
         comment(
             &mut file,
             &format!(
-                "Environment: {}{}",
+                "Environment: {}{}{live}",
                 key.variable(),
                 option.unwrap_or_default()
             ),

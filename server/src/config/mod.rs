@@ -3,13 +3,16 @@
 //!
 //! What lives here: the table of keys (`keys`), from which the file's reader, the environment's
 //! names and `config/default.toml` are made; the TOML reader (`file`); errors that name the key, the
-//! value, what is allowed and where it was said (`error`). What does not: deciding anything with a
-//! setting. Called by `tidings serve` and by applications that embed the server.
+//! value, what is allowed and where it was said (`error`); what differs between two settings, and what
+//! of it a running server takes over (`reload`). What does not: deciding anything with a setting. Called by `tidings serve` and by applications that embed the server.
 
+#[macro_use]
+mod reload;
 mod door_keys;
 mod error;
 mod file;
 mod keys;
+mod ocim_keys;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +29,7 @@ use crate::store::Durability;
 
 pub use error::{ConfigError, Origin};
 pub use keys::check;
+pub use reload::Change;
 
 /// Everything that an operator can set. Made by [`Settings::load`], or from the default by an
 /// application, which then calls [`Settings::validate`].
@@ -45,6 +49,8 @@ pub struct Settings {
     pub tls: Tls,
     /// What one address may take.
     pub limits: Limits,
+    /// The customers and agents of OCIM.
+    pub ocim: Ocim,
     /// How long an embedding application's listener may take.
     pub hooks: HookSettings,
     /// Fixed groups, by name without the `#`; made to have exactly these members at start.
@@ -66,8 +72,12 @@ pub struct Listen {
     pub udp: Option<SocketAddr>,
     /// WebSocket, at `/websocket`.
     pub ws: Option<SocketAddr>,
-    /// `/healthz` and `/readyz`.
+    /// The API, its description, `/healthz`, `/readyz` and `/metrics`.
     pub http: Option<SocketAddr>,
+    /// The same as `http` once more, for OCIM's old pages.
+    pub ocim: Option<SocketAddr>,
+    /// Desktop agents of OCIM.
+    pub agents: Option<SocketAddr>,
 }
 
 /// How messages are kept and sent.
@@ -95,6 +105,7 @@ pub struct SessionSettings {
 }
 
 pub use crate::auth::settings::{Auth, AuthMode, Jwt, JwtAlgorithm, Webhook, WhenDown};
+pub use crate::ocim::settings::{Compat, Ocim, Origin as PageOrigin};
 
 /// TLS by rustls; off without a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +120,8 @@ pub struct Tls {
     pub ws: bool,
     /// Around `listen.http`.
     pub http: bool,
+    /// Around `listen.agents`.
+    pub agents: bool,
 }
 
 impl Default for Tls {
@@ -119,6 +132,7 @@ impl Default for Tls {
             tcp: true,
             ws: true,
             http: true,
+            agents: true,
         }
     }
 }
@@ -144,6 +158,8 @@ pub struct Log {
     pub level: String,
     /// For people or for programs.
     pub format: LogFormat,
+    /// Each message at every stage, with the target `tidings::message`.
+    pub messages: bool,
 }
 
 /// Form of a log line.
@@ -256,6 +272,7 @@ impl Settings {
             }
         }
         self.auth.validate()?;
+        self.ocim.validate()?;
         if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
             let problem = "tls.cert_file and tls.key_file belong together: set both".to_owned();
             let key = match self.tls.key_file {

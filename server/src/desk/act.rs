@@ -1,8 +1,6 @@
 //! What agents and customers ask of a desk, and what an agent's session is told.
 
-use tidings_core::desk::{
-    AgentStatus, EpisodeId, How, Refusal, Supervision, Unaccepted,
-};
+use tidings_core::desk::{AgentStatus, EpisodeId, How, Refusal, Supervision, Unaccepted};
 use tidings_core::ids::Name;
 use tidings_core::message::MessageRef;
 

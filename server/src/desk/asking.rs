@@ -54,23 +54,21 @@ impl Driver {
     }
 
     /// Which open episode is meant: a customer's own with this agent before others.
-    fn episode(&self, agent: AgentId, chat: &Chat) -> Option<EpisodeId> {
+    pub(super) fn episode(&self, agent: AgentId, chat: &Chat) -> Option<EpisodeId> {
         let user = match chat {
             Chat::Episode(episode) => return Some(*episode),
             Chat::Customer(user) => user,
         };
         let open = self.customers.get(user)?.iter();
         let open: Vec<EpisodeId> = open.filter_map(|c| self.desk.episode_of(*c)).collect();
-        let own = |id: &&EpisodeId| {
-            self.desk.stage(**id).and_then(Stage::owner) == Some(agent)
-        };
+        let own = |id: &&EpisodeId| self.desk.stage(**id).and_then(Stage::owner) == Some(agent);
         open.iter().find(own).or(open.first()).copied()
     }
 
     /// What an agent writes is a message from the team, in his name by its id. It reaches the
     /// customer by its verdict, and the machine as every message does.
     fn say(
-        &mut self,
+        &self,
         agent: AgentId,
         chat: &Chat,
         (id, typeu, text): (&str, i32, String),
@@ -78,10 +76,12 @@ impl Driver {
         batch: &mut Batch,
     ) {
         let id = notice::authored(agent.0, id);
-        let problem = ids::check_message_id(&id).err().map(|problem| DeskError::Id {
-            id: id.clone(),
-            problem: problem.to_string(),
-        });
+        let problem = ids::check_message_id(&id)
+            .err()
+            .map(|problem| DeskError::Id {
+                id: id.clone(),
+                problem: problem.to_string(),
+            });
         let allowed = match self.may_say(agent, chat, typeu == code::DESK_NOTE) {
             Ok(allowed) if problem.is_none() => allowed,
             Ok(_) => return answer(reply, problem.map_or(Ok(()), Err)),
@@ -96,18 +96,30 @@ impl Driver {
         batch.drafts.push(draft);
     }
 
-    fn may_say(&self, agent: AgentId, chat: &Chat, internal: bool) -> Result<EpisodeId, Refusal> {
+    pub(super) fn may_say(
+        &self,
+        agent: AgentId,
+        chat: &Chat,
+        internal: bool,
+    ) -> Result<EpisodeId, Refusal> {
         if !self.desk.agent(agent).is_some_and(|known| known.live) {
             return Err(Refusal::NotBound);
         }
         let episode = self.episode(agent, chat).ok_or(Refusal::NoEpisode)?;
         let stage = self.desk.stage(episode).ok_or(Refusal::NoEpisode)?;
         let part = self.desk.supervisors(episode);
-        let part = part.iter().find(|(who, _)| *who == agent).map(|(_, level)| *level);
+        let part = part
+            .iter()
+            .find(|(who, _)| *who == agent)
+            .map(|(_, level)| *level);
         let may = stage.owner() == Some(agent)
             || part == Some(Supervision::Join)
             || internal && part == Some(Supervision::Whisper);
-        if may { Ok(episode) } else { Err(Refusal::NotYours) }
+        if may {
+            Ok(episode)
+        } else {
+            Err(Refusal::NotYours)
+        }
     }
 
     fn transfer(
@@ -172,7 +184,7 @@ impl Driver {
         };
         let message = found.into_iter().next();
         let written = message.as_ref();
-        let written = written.map(|m| (Party::Agent(agent), self.from_wall(m.time_ms)));
+        let written = written.map(|m| (Party::Agent(agent), self.on_desk_clock(m.time_ms)));
         let event = Event::Recall {
             by: Party::Agent(agent),
             episode,

@@ -15,7 +15,7 @@ use tidings_core::desk::{
 use tidings_core::ids::{ConversationId, Name};
 use tidings_core::limits;
 use tidings_core::message::MessageRef;
-use tidings_core::shard::Submission;
+use tidings_core::shard::{Input, Submission};
 use tidings_core::time::Time;
 use tidings_core::wire::code;
 
@@ -128,7 +128,7 @@ impl Driver {
     }
 
     /// The wall clock's time, on the desk's clock.
-    pub(super) fn from_wall(&self, wall_ms: i64) -> Time {
+    pub(super) fn on_desk_clock(&self, wall_ms: i64) -> Time {
         let time = wall_ms.saturating_sub(self.desk.wall_ahead_ms());
         Time(u64::try_from(time).unwrap_or(0))
     }
@@ -206,7 +206,10 @@ impl Driver {
                     team,
                     act,
                     reply,
-                } => self.customer_act(&customer, &team, act, reply, &mut batch).await,
+                } => {
+                    self.customer_act(&customer, &team, act, reply, &mut batch)
+                        .await;
+                }
                 Item::Roster => self.set_up(&mut batch),
                 Item::Look(look) => look(self),
             }
@@ -221,6 +224,14 @@ impl Driver {
     /// Tells the machine what an operator has changed.
     pub(super) fn set_up(&mut self, batch: &mut Batch) {
         self.roster = self.tenant.roster();
+        for account in self.roster.agents.keys() {
+            let known = true;
+            self.tenant.meet(account);
+            self.router.feed(Input::Agent {
+                user: account,
+                known,
+            });
+        }
         for event in super::settings::changes(&self.desk, &self.roster) {
             self.step(event, batch);
         }
@@ -234,12 +245,20 @@ impl Driver {
         self.upto = message.position;
         let conversation = message.conversation;
         if message.to.starts_with('@') && !message.from.starts_with('@') {
-            batch.messages.insert((conversation, message.seq), message.clone());
+            if let Some(agent) = self.roster.agents.get(&message.from) {
+                let agent = AgentId(agent.number);
+                return self.agent_typed(agent, message, batch);
+            }
+            batch
+                .messages
+                .insert((conversation, message.seq), message.clone());
             self.arrives(message, batch);
         } else if let Some((agent, _)) = notice::author(&message.id)
             && !matches!(message.typeu, code::DESK_NOTICE | code::DESK_RECORD)
         {
-            batch.messages.insert((conversation, message.seq), message.clone());
+            batch
+                .messages
+                .insert((conversation, message.seq), message.clone());
             let Some(episode) = self.desk.episode_of(conversation) else {
                 return;
             };
@@ -307,16 +326,20 @@ impl Driver {
 
     /// A session of a user came or went.
     fn link(&mut self, user: &Name, batch: &mut Batch) {
+        let live = !self.router.online(Some(user)).is_empty();
+        if let Some(agent) = self.roster.agents.get(user) {
+            let agent = AgentId(agent.number);
+            return self.agent_link(agent, live, batch);
+        }
         let Some(conversations) = self.customers.get(user).cloned() else {
             return;
         };
-        let live = !self.router.online(Some(user)).is_empty();
         for conversation in conversations {
             self.step(Event::CustomerLink { conversation, live }, batch);
         }
     }
 
-    fn delivered(&mut self, agent: AgentId, episode: EpisodeId, seq: u64) {
+    pub(super) fn delivered(&mut self, agent: AgentId, episode: EpisodeId, seq: u64) {
         if self.desk.stage(episode).is_none() {
             return;
         }
@@ -354,7 +377,9 @@ impl Driver {
         let before = batch.after.len();
         self.step(event, batch);
         let refused = refusal(&batch.after[before..], |asker| asker == Asker::Agent(agent));
-        batch.asked.push((reply, refused.map_or(Ok(()), |why| Err(why.into()))));
+        batch
+            .asked
+            .push((reply, refused.map_or(Ok(()), |why| Err(why.into()))));
     }
 
     /// What the driver itself keeps of a transition.
@@ -404,7 +429,10 @@ impl Driver {
         let mut drafts = std::mem::take(&mut batch.drafts);
         if has_row {
             let id = new_id();
-            match batch.row.draft(&self.tenant.name, id, self.router.wall_ms()) {
+            match batch
+                .row
+                .draft(&self.tenant.name, id, self.router.wall_ms())
+            {
                 // Before what it leads to: a prefix of the batch is then no promise without reason.
                 Ok(row) => drafts.insert(0, row),
                 Err(error) => tracing::error!(%error, "a desk's row cannot be written"),
@@ -440,6 +468,7 @@ impl Driver {
             let _ = reply.send(answer);
         }
         self.emit(batch).await;
+        self.send_typed().await;
         if has_row {
             self.tenant.committed(self.row_seq);
         }

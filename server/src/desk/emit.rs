@@ -57,7 +57,10 @@ impl Driver {
 
     fn connected(&self, episode: EpisodeId, agent: AgentId, how: How, waited_ms: u64) -> Notice {
         let (account, title) = self.agent_names(agent);
-        let team = self.desk.episode(episode).map_or(TeamId(u32::MAX), |e| e.team);
+        let team = self
+            .desk
+            .episode(episode)
+            .map_or(TeamId(u32::MAX), |e| e.team);
         let team = self.roster.team(team.0).map(|(name, _)| name.to_string());
         Notice::Connected {
             episode: episode.0,
@@ -209,6 +212,12 @@ impl Driver {
                     transfer,
                 });
             }
+            other => self.tell_about(other),
+        }
+    }
+
+    fn tell_about(&mut self, action: Action) {
+        match action {
             Action::Released { episode, agent } => {
                 self.tell_chat(agent, episode, AgentEvent::Released);
             }
@@ -232,7 +241,8 @@ impl Driver {
             Action::StatusChanged(agent, status) => {
                 let account = self.agent_names(agent).0;
                 for other in self.agents.present() {
-                    self.agents.tell(other, AgentEvent::Status(account.clone(), status));
+                    self.agents
+                        .tell(other, AgentEvent::Status(account.clone(), status));
                 }
             }
             Action::Closed(episode, Some(agent), why) => {
@@ -301,8 +311,12 @@ impl Driver {
         let Some(profile) = self.profile(agent) else {
             return;
         };
-        self.agents.tell(agent, AgentEvent::Bound(Box::new(profile)));
-        let teams = self.desk.agent(agent).map(|known| known.settings.teams.clone());
+        self.agents
+            .tell(agent, AgentEvent::Bound(Box::new(profile)));
+        let teams = self
+            .desk
+            .agent(agent)
+            .map(|known| known.settings.teams.clone());
         for member in teams.unwrap_or_default() {
             let waiting = self.desk.waiting(member.team);
             if let Some((name, _)) = self.roster.team(member.team.0) {
@@ -321,7 +335,8 @@ impl Driver {
             };
             let (first, last) = (known.first_seq, known.last_seq);
             let read = self.read.get(&(agent, episode)).copied().unwrap_or(0);
-            self.hand_over(episode, agent, first.max(read + 1), last).await;
+            self.hand_over(episode, agent, first.max(read + 1), last)
+                .await;
         }
     }
 
@@ -375,9 +390,10 @@ impl Driver {
     fn pass(&mut self, episode: EpisodeId, agent: AgentId, message: &MessageRef) {
         let (author, id) = match notice::author(&message.id) {
             _ if !message.from.starts_with('@') => (Author::Customer, message.id.to_string()),
-            Some((by, id)) if message.typeu != code::DESK_NOTICE => {
-                (Author::Agent(self.agent_names(AgentId(by)).0), id.to_owned())
-            }
+            Some((by, id)) if message.typeu != code::DESK_NOTICE => (
+                Author::Agent(self.agent_names(AgentId(by)).0),
+                id.to_owned(),
+            ),
             _ if matches!(message.typeu, code::DESK_NOTICE | code::DESK_RECALLED) => return,
             _ => (Author::Desk, message.id.to_string()),
         };

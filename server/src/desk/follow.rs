@@ -63,7 +63,8 @@ impl Driver {
         self.desk = Desk::rebuild(&entries);
         self.wind();
         let desk = &self.desk;
-        self.read.retain(|(_, episode), _| desk.stage(*episode).is_some());
+        self.read
+            .retain(|(_, episode), _| desk.stage(*episode).is_some());
         self.forget_ended();
         Ok(())
     }
@@ -134,7 +135,10 @@ impl Driver {
     fn agree(&mut self) -> Batch {
         let mut batch = Batch::default();
         for agent in self.agents.present() {
-            let known = self.desk.agent(agent).map(|known| (known.live, known.status));
+            let known = self
+                .desk
+                .agent(agent)
+                .map(|known| (known.live, known.status));
             if let Some((false, status)) = known {
                 let status = match status {
                     AgentStatus::Offline => AgentStatus::Online,

@@ -1,10 +1,12 @@
 //! The support desk: DESIGN §6. The dispatcher is `core/desk`; what lives here drives it.
 //!
-//! - `directory`: what an operator sets up: tenants, teams, skills, agents, canned replies
+//! - `directory`: what an operator sets up: tenants, teams, skills, agents, canned replies; `demo`:
+//!   what `serve --demo` does
 //! - `driver`, with `emit`, `asking`, `follow`: one task per tenant around one machine
 //! - `inbox`: what waits for it; `row`: how its transitions lie in the store
 //! - `sink`: storage listeners, which follow the log by themselves
-//! - `notice`: what customers are told; `act`: what agents ask and are told; `agents`: their sessions
+//! - `notice`: what customers are told; `act`: what agents ask and are told; `agents`: their sessions;
+//!   `typed`: agents on ordinary sessions
 //! - `show`: what is open now, for whoever looks; `records`: what was, from the tables of `sink`
 //! - `remove`: teams and tenants that go
 //!
@@ -18,6 +20,7 @@
 mod act;
 mod agents;
 mod asking;
+mod demo;
 pub mod directory;
 mod driver;
 mod emit;
@@ -30,6 +33,7 @@ mod row;
 mod settings;
 pub mod show;
 pub mod sink;
+mod typed;
 
 pub use remove::RemoveError;
 pub(crate) use settings::skills;
@@ -309,7 +313,10 @@ impl Desks {
                         true => &message.from,
                         false => &message.to,
                     };
-                    let tenant = self.0.teams.read().get(team).cloned();
+                    let teams = self.0.teams.read();
+                    let of_team = || teams.get(team.split_once('/')?.0);
+                    let tenant = teams.get(team).or_else(of_team).cloned();
+                    drop(teams);
                     if let Some(tenant) = tenant {
                         tenant.inbox.message(message.clone());
                     }
@@ -384,7 +391,12 @@ impl Desks {
     #[must_use]
     pub fn team_info(&self, address: &str) -> Option<Team> {
         let tenant = self.0.teams.read().get(address).cloned()?;
-        let team = tenant.roster().teams.get(address.strip_prefix('@')?)?.item.clone();
+        let team = tenant
+            .roster()
+            .teams
+            .get(address.strip_prefix('@')?)?
+            .item
+            .clone();
         Some(team)
     }
 
@@ -575,10 +587,7 @@ async fn started(tenant: Arc<Tenant>, router: Arc<Router>) -> Result<Driver, Sto
     }
 }
 
-async fn ask(
-    tenant: &Tenant,
-    item: impl FnOnce(inbox::Reply) -> Item,
-) -> Result<(), DeskError> {
+async fn ask(tenant: &Tenant, item: impl FnOnce(inbox::Reply) -> Item) -> Result<(), DeskError> {
     let (reply, answer) = oneshot::channel();
     if !tenant.inbox.push(item(reply)) {
         return Err(DeskError::Stopped);

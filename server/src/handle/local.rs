@@ -222,6 +222,19 @@ impl LocalLink {
         }
     }
 
+    /// As [`LocalLink::recv`], for a link that is shared; for one reader at a time.
+    pub(crate) async fn next(&self) -> Option<LocalEvent> {
+        self.end.next().await
+    }
+
+    /// Says that whoever is behind this link is there although he is silent: what is under way to
+    /// him does not close it.
+    pub(crate) fn vouch(&self) {
+        if let Some(router) = self.router.upgrade() {
+            router.arrived(self.link, vec![Arrival::Heard]);
+        }
+    }
+
     /// Why it was closed; `None` while it is open, or if the server stopped.
     #[must_use]
     pub fn close_reason(&self) -> Option<CloseReason> {

@@ -1,11 +1,16 @@
 //! What an operator asks: where a message is, who is known, whether the server takes messages.
 
+use std::sync::Arc;
+
 use tidings_core::ids::{self, Name, SERVER};
+use tidings_core::limits;
 use tidings_core::message::MessageRef;
 
 use super::{Handle, HandleError, check_group, check_user, name_error};
 use crate::metrics::Snapshot;
-use crate::store::{Profile, Receipt, Search};
+use crate::retention;
+use crate::router::Deliveries;
+use crate::store::{Checked, Profile, Receipt, Search, Store};
 
 /// Whether the server takes messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +83,14 @@ impl Handle {
         Ok(self.router()?.blocking(read).await?)
     }
 
+    /// When a message was sent to which sessions, and acknowledged by them; `None` if that is not
+    /// remembered: of the newest [`TRAIL_MESSAGES_MAX`](limits::TRAIL_MESSAGES_MAX) only, and only
+    /// since the server started.
+    #[must_use]
+    pub fn deliveries(&self, message: &MessageRef) -> Option<Deliveries> {
+        self.router().ok()?.deliveries(message)
+    }
+
     /// A page of the users who have ever logged in, by name, above `after` (empty: from the first).
     ///
     /// # Errors
@@ -92,6 +105,52 @@ impl Handle {
             Ok(found)
         };
         Ok(self.router()?.blocking(read).await?)
+    }
+
+    /// A page of the groups, by name with their `#`, above `after` (empty: from the first), each with
+    /// how many members it has.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn groups(
+        &self,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(Name, usize)>, HandleError> {
+        let (store, after) = (self.store()?, after.to_owned());
+        let read = move || store.groups(&after, limit);
+        Ok(self.router()?.blocking(read).await?)
+    }
+
+    /// Looks whether everything in the store is what was written: takes as long as reading it all.
+    ///
+    /// # Errors
+    /// If the store is none of ours, or cannot be read at all. What is found to be wrong is no error.
+    pub async fn check(&self) -> Result<Checked, HandleError> {
+        let store = self.store()?;
+        Ok(self.router()?.blocking(move || store.check()).await?)
+    }
+
+    /// Removes messages older than this now, but none that a device seen in the last 90 days has not
+    /// acknowledged; returns how many went.
+    ///
+    /// # Errors
+    /// If `days` are fewer than [`RETENTION_DAYS_MIN`](limits::RETENTION_DAYS_MIN), or it cannot be
+    /// stored.
+    pub async fn retain(&self, days: u32) -> Result<u64, HandleError> {
+        if days < limits::RETENTION_DAYS_MIN {
+            return Err(HandleError::RetentionDays(days));
+        }
+        let router = self.router()?;
+        let pass = router.clone();
+        Ok(router
+            .blocking(move || retention::pass(&pass, days))
+            .await?)
+    }
+
+    /// The store of the running server.
+    pub(crate) fn store(&self) -> Result<Arc<dyn Store>, HandleError> {
+        Ok(self.router()?.store().clone())
     }
 
     /// What is known of a user; `None` if he never logged in.

@@ -62,6 +62,12 @@ pub enum HandleError {
     /// A kick code that means something else.
     #[error("kick code {0}: use 2 (by an administrator) or one above 100")]
     KickCode(i32),
+    /// A retention that would outlive its own keys: what is sent again must be known again.
+    #[error(
+        "retention of {0} days: RETENTION_DAYS_MIN = {min} is the least",
+        min = limits::RETENTION_DAYS_MIN
+    )]
+    RetentionDays(u32),
     /// The server stops or has stopped.
     #[error("the server has stopped")]
     Stopped,

@@ -191,7 +191,7 @@ impl Hooks {
 /// What a listener is told of an event; `None` for what concerns the server's own session.
 fn notice(event: &Event) -> Option<Notice> {
     match event {
-        Event::Desk(_) => None, // its own listener
+        Event::Desk(_) => None,                                   // its own listener
         Event::LoggedIn { .. } | Event::LoggedOut { .. } => None, // need the session
         Event::NotDeliverableNow(message) if *message.to == *SERVER => None,
         Event::NotDeliverableNow(message) => Some(Notice::NotDeliverableNow(message.clone())),

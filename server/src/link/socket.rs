@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rustls::ServerConnection;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// Encrypted at once, so that what waits encrypted for a full socket stays small: one record.
@@ -94,7 +95,7 @@ impl Socket {
     /// Reads what is there. After it [`Socket::owes`] may be true: TLS answers by itself.
     pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Socket::Plain(stream) => stream.try_read(buffer),
+            Socket::Plain(stream) => receive(stream, buffer),
             Socket::Tls(stream, tls) => {
                 let mut session = tls.session.lock();
                 let outcome = read_encrypted(stream, &mut session, buffer);
@@ -118,6 +119,23 @@ impl Socket {
         tls.owes.store(session.wants_write(), Ordering::Release);
         session.wants_write()
     }
+}
+
+/// Reads what is there. If that is less than would fit, there is no more: the connection counts as
+/// not readable without asking the system a second time. (As tokio's `poll_read` does it, for which
+/// the stream would have to be borrowed alone.)
+fn receive(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut received = None;
+    let outcome = stream.try_io(Interest::READABLE, || {
+        let count = (&*socket2::SockRef::from(stream)).read(buffer)?;
+        received = Some(count);
+        match count {
+            0 => Ok(()),
+            _ if count == buffer.len() => Ok(()),
+            _ => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    });
+    received.map_or_else(|| outcome.map(|()| 0), Ok)
 }
 
 fn send_plain(stream: &TcpStream, bytes: &[u8]) -> (usize, io::Result<()>) {
@@ -185,7 +203,7 @@ struct Wire<'a>(&'a TcpStream);
 
 impl Read for Wire<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        receive(self.0, buffer)
     }
 }
 

@@ -1,5 +1,6 @@
 //! One TCP or WebSocket connection.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +27,28 @@ pub(crate) enum Framing {
     WebSocket,
 }
 
+thread_local! {
+    /// Emptied outboxes' memory, for the next ones that are filled: an idle link holds none.
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+/// Buffers that a thread keeps…
+const SPARE_MAX: usize = 16;
+/// …if they are no larger.
+const SPARE_BYTES_MAX: usize = 64 << 10;
+
+fn spare() -> Vec<u8> {
+    SPARE.with_borrow_mut(Vec::pop).unwrap_or_default()
+}
+
+fn keep_spare(mut bytes: Vec<u8>) {
+    SPARE.with_borrow_mut(|spare| {
+        if spare.len() < SPARE_MAX && (1..=SPARE_BYTES_MAX).contains(&bytes.capacity()) {
+            bytes.clear();
+            spare.push(bytes);
+        }
+    });
+}
+
 /// What the reading task should do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -49,12 +72,26 @@ struct Outbox {
     ended: bool,
     /// The shard asked not to read on.
     paused: bool,
+    /// The reading task waits for room, not for bytes.
+    held_back: bool,
     reader: Option<Waker>,
 }
 
 impl Outbox {
     fn is_full(&self) -> bool {
         self.bytes.len() + self.sending > limits::OUTBOX_BYTES_MAX
+    }
+
+    fn must_wait(&self) -> bool {
+        self.paused || self.is_full()
+    }
+
+    /// Wakes the reading task if it waited for room and there is some. (It is not woken for every
+    /// frame that is sent: most of the time it waits for bytes.)
+    fn room(&mut self) {
+        if self.held_back && !self.must_wait() {
+            self.wake_reader();
+        }
     }
 
     fn wake_reader(&mut self) {
@@ -128,6 +165,9 @@ impl StreamLink {
         if outbox.closing {
             return false;
         }
+        if outbox.bytes.capacity() == 0 {
+            outbox.bytes = spare();
+        }
         write(self.framing, &mut outbox.bytes);
         drop(outbox);
         !self.dirty.swap(true, Ordering::AcqRel)
@@ -141,7 +181,7 @@ impl StreamLink {
     /// True if it is not read now: the shard asked for it, or too much waits to be sent.
     pub(crate) fn is_held_back(&self) -> bool {
         let outbox = self.outbox.lock();
-        outbox.paused || outbox.is_full()
+        outbox.must_wait()
     }
 
     /// True if something waits to be sent.
@@ -154,9 +194,7 @@ impl StreamLink {
     pub(crate) fn pause(&self, paused: bool) {
         let mut outbox = self.outbox.lock();
         outbox.paused = paused;
-        if !paused {
-            outbox.wake_reader();
-        }
+        outbox.room();
     }
 
     /// Ends the link once everything before is sent. For WebSocket `code` and `reason` go into the
@@ -209,9 +247,13 @@ impl StreamLink {
             outbox.sending = bytes.len();
             drop(outbox);
             let (sent, outcome) = self.socket.send(&bytes);
+            let is_done = sent == bytes.len() && !self.socket.owes();
+            if outcome.is_err() || is_done {
+                keep_spare(std::mem::take(&mut bytes));
+            }
             outbox = self.outbox.lock();
             outbox.sending = 0;
-            if outcome.is_ok() && (sent < bytes.len() || self.socket.owes()) {
+            if outcome.is_ok() && !is_done {
                 bytes.drain(..sent);
                 bytes.append(&mut outbox.bytes);
                 outbox.bytes = bytes;
@@ -222,6 +264,7 @@ impl StreamLink {
                 // The peer is gone; the reading task will notice.
                 outbox.bytes = Vec::new();
                 outbox.closing = true;
+                outbox.wake_reader();
                 break;
             }
         }
@@ -230,7 +273,7 @@ impl StreamLink {
             outbox.ended = true;
             let _ = self.below().shutdown(std::net::Shutdown::Write);
         }
-        outbox.wake_reader();
+        outbox.room();
     }
 
     /// The socket is full: a task, which exists only as long as it is, goes on. (`busy` stays set,
@@ -264,7 +307,8 @@ impl StreamLink {
             {
                 outbox.reader = Some(cx.waker().clone());
             }
-            if outbox.paused || outbox.is_full() {
+            outbox.held_back = outbox.must_wait();
+            if outbox.held_back {
                 return Poll::Pending;
             }
         }

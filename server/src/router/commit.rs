@@ -12,7 +12,7 @@ use tidings_core::custody::{Record, Verdict};
 use tidings_core::ids::{Address, conversation_key};
 use tidings_core::shard::Input;
 
-use super::{Router, weight};
+use super::{Router, trail, weight};
 use crate::store::{Page, StoreError};
 
 /// Records in one transaction at most: bounds the wait of those behind.
@@ -159,6 +159,7 @@ impl Router {
                     let committed = Instant::now();
                     self.metrics.commit.record(committed - start);
                     self.metrics.decided(batch, &verdicts);
+                    trail::committed(batch, &verdicts);
                     self.verdicts(verdicts);
                     return self.metrics.emit.record(committed.elapsed());
                 }
@@ -168,6 +169,7 @@ impl Router {
                 }
                 Err(error) => {
                     self.metrics.decided(batch, &[]);
+                    trail::committed(batch, &[]);
                     return self.refuse(batch.len(), &error);
                 }
             }

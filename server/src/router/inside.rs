@@ -80,8 +80,10 @@ impl Router {
             transport,
         } = &event
         {
+            let number = guarded.shard.session_of(*link).map(|view| view.device_id);
             if let Some(Some(entry)) = guarded.links.get_mut(slot(*link)) {
                 entry.since_ms = now.wall_ms;
+                entry.device = number.unwrap_or(entry.device);
             }
             self.metrics.login(true);
             if self.hooks.is_some() {

@@ -1,13 +1,19 @@
 //! Counting by looking: what `/metrics` shows beside what is counted as it happens.
 
+use tidings_core::message::Message;
 use tidings_core::session::Transport;
 
-use super::Router;
+use super::{Deliveries, Router};
 use crate::link::LinkEnd;
 use crate::metrics::{Sample, Snapshot};
 use crate::store::Size;
 
 impl Router {
+    /// What is remembered of a message's way.
+    pub(crate) fn deliveries(&self, message: &Message) -> Option<Deliveries> {
+        self.guarded.lock().trail.of(message)
+    }
+
     /// What is counted, at this moment. Looks at every link under the lock: some nanoseconds for
     /// each, every few seconds.
     pub(crate) fn stats(&self, store: Size) -> Snapshot {

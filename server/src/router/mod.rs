@@ -10,6 +10,7 @@ mod inside;
 mod load;
 mod look;
 mod perform;
+mod trail;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
 use tidings_core::custody::{Cursor, Draft, Record};
-use tidings_core::ids::LinkId;
+use tidings_core::ids::{DeviceId, LinkId};
 use tidings_core::session::Transport;
 use tidings_core::shard::{Action, CloseReason, Config, Input, Shard, Submission};
 use tidings_core::wire::mobileimsdk::Frame;
@@ -31,10 +32,12 @@ use crate::hooks::{Hooks, Told};
 use crate::link::{Datagrams, Encoder, LinkEnd, LocalRef, StreamLink};
 use crate::metrics::Metrics;
 use crate::store::Store;
+use trail::{Station, Trail};
 
 pub(crate) use commit::Committer;
 pub use inside::OnlineSession;
 pub(crate) use load::Loader;
+pub use trail::{Deliveries, Delivery};
 
 /// Links to flush that the committer serves itself; more are shared out among the I/O workers.
 const FLUSH_INLINE_MAX: usize = 8;
@@ -57,6 +60,7 @@ struct LinkEntry {
     end: LinkEnd,
     /// Of the login, milliseconds since 1970 UTC.
     since_ms: i64,
+    device: DeviceId,
 }
 
 /// Everything under the one lock.
@@ -67,11 +71,14 @@ struct Guarded {
     links: Vec<Option<LinkEntry>>,
     addresses: HashMap<SocketAddr, LinkId>,
     encoder: Encoder,
+    /// Empty between two inputs, like the next two; kept for their memory.
     actions: Vec<Action>,
+    follow: Vec<Action>,
+    records: Vec<Record>,
     /// Who waits for the fate of a message that no session sent, by ticket.
     submissions: HashMap<u64, oneshot::Sender<Submission>>,
     next_ticket: u64,
-    metrics: Arc<Metrics>,
+    trail: Trail,
 }
 
 /// What is left to do when the lock is released.
@@ -87,6 +94,8 @@ struct Todo {
     local: Vec<LocalRef>,
     submitted: Vec<(oneshot::Sender<Submission>, Submission)>,
     wake_committer: bool,
+    deliveries: u64,
+    resends: u64,
 }
 
 /// The router of one server.
@@ -100,6 +109,8 @@ pub(crate) struct Router {
     desks: OnceLock<Desks>,
     /// One change of groups at a time, so that the sessions learn of them in the store's order.
     groups: tokio::sync::Mutex<()>,
+    /// One pass of retention at a time.
+    retaining: Mutex<()>,
     frame_bytes_max: usize,
     store: Arc<dyn Store>,
     immediate: bool,
@@ -135,6 +146,7 @@ impl Router {
             hooks,
             desks: OnceLock::new(),
             groups: tokio::sync::Mutex::new(()),
+            retaining: Mutex::new(()),
             frame_bytes_max: config.frame_bytes_max,
             guarded: Mutex::new(Guarded {
                 shard: Shard::new(config),
@@ -142,9 +154,11 @@ impl Router {
                 addresses: HashMap::new(),
                 encoder: Encoder::new(server_timestamp),
                 actions: Vec::new(),
+                follow: Vec::new(),
+                records: Vec::new(),
                 submissions: HashMap::new(),
                 next_ticket: 0,
-                metrics: metrics.clone(),
+                trail: Trail::default(),
             }),
             immediate: store.is_immediate(),
             store,
@@ -193,19 +207,15 @@ impl Router {
         let mut guarded = self.guarded.lock();
         let mut todo = Todo::default();
         let mut actions = std::mem::take(&mut guarded.actions);
-        for arrival in arrivals {
-            let input = match &arrival {
-                Arrival::Unreadable(reason) => Input::Unreadable { link, reason },
-                Arrival::Heard => Input::Heard { link },
-                Arrival::Frame(..) => {
-                    let Arrival::Frame(frame, bytes) = arrival else {
-                        continue;
-                    };
-                    Input::Frame { link, frame, bytes }
-                }
-            };
-            guarded.shard.on(now, input, &mut actions);
-        }
+        let inputs = arrivals.into_iter().map(|arrival| match arrival {
+            Arrival::Frame(frame, bytes) => {
+                trail::received(link, &frame);
+                Input::Frame { link, frame, bytes }
+            }
+            Arrival::Unreadable(reason) => Input::Unreadable { link, reason },
+            Arrival::Heard => Input::Heard { link },
+        });
+        guarded.shard.on_all(now, inputs, &mut actions);
         self.perform(now, &mut guarded, actions, &mut todo);
         drop(guarded);
         self.finish(todo);
@@ -243,6 +253,7 @@ impl Router {
                     continue;
                 }
             };
+            trail::received(link, &frame);
             guarded
                 .shard
                 .on(now, Input::Frame { link, frame, bytes }, &mut actions);
@@ -351,6 +362,11 @@ impl Router {
         self.trouble.lock().clone()
     }
 
+    /// Held while old messages are removed; blocks.
+    pub(crate) fn retaining(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.retaining.lock()
+    }
+
     /// The store that this router commits to.
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.store
@@ -367,6 +383,7 @@ impl Guarded {
             link,
             end,
             since_ms: 0,
+            device: DeviceId(0),
         });
     }
 
@@ -382,9 +399,25 @@ impl Guarded {
     }
 
     fn end(&self, link: LinkId) -> Option<&LinkEnd> {
-        let entry = self.links.get(slot(link))?.as_ref()?;
-        (entry.link == link).then_some(&entry.end)
+        end_of(&self.links, link)
     }
+
+    fn entry(&self, link: LinkId) -> Option<&LinkEntry> {
+        let entry = self.links.get(slot(link))?.as_ref()?;
+        (entry.link == link).then_some(entry)
+    }
+
+    fn station(&self, link: LinkId) -> Option<Station> {
+        self.entry(link).map(|entry| Station {
+            device: entry.device,
+            since_ms: entry.since_ms,
+        })
+    }
+}
+
+fn end_of(links: &[Option<LinkEntry>], link: LinkId) -> Option<&LinkEnd> {
+    let entry = links.get(slot(link))?.as_ref()?;
+    (entry.link == link).then_some(&entry.end)
 }
 
 fn slot(link: LinkId) -> usize {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use tidings_core::custody::{Verdict, Want};
 use tidings_core::ids::LinkId;
+use tidings_core::message::MessageRef;
 use tidings_core::shard::{Action, CloseReason, Event, Input};
 use tidings_core::time::Now;
 
-use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, load};
+use super::trail::{self, Station, stage};
+use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, end_of, load, slot};
 use crate::auth::{Credentials, Decision};
 use crate::link::{Custody, LinkEnd, StreamLink};
 
@@ -33,13 +35,19 @@ impl Router {
         mut actions: Vec<Action>,
         todo: &mut Todo,
     ) -> Vec<Action> {
-        let mut records = Vec::new();
+        let mut records = std::mem::take(&mut guarded.records);
+        let mut follow = std::mem::take(&mut guarded.follow);
         loop {
-            let mut follow = Vec::new();
             for action in actions.drain(..) {
                 match action {
-                    Action::Commit(record) if self.immediate => records.push(record),
-                    Action::Commit(record) => todo.wake_committer |= self.committer.push(record),
+                    Action::Commit(record) => {
+                        trail::decided(&record);
+                        if self.immediate {
+                            records.push(record);
+                        } else {
+                            todo.wake_committer |= self.committer.push(record);
+                        }
+                    }
                     Action::Verify {
                         link,
                         user,
@@ -93,9 +101,11 @@ impl Router {
                 self.commit_at_once(now, guarded, &mut records, &mut follow);
             }
             if follow.is_empty() {
+                guarded.records = records;
+                guarded.follow = follow;
                 return actions;
             }
-            actions = follow;
+            std::mem::swap(&mut actions, &mut follow);
         }
     }
 
@@ -140,12 +150,14 @@ impl Router {
         match self.store.commit(records, &mut verdicts) {
             Ok(()) => {
                 self.metrics.decided(records, &verdicts);
-                for verdict in verdicts {
-                    guarded.shard.on(now, Input::Verdict(verdict), follow);
-                }
+                trail::committed(records, &verdicts);
+                guarded.remember(&verdicts);
+                let verdicts = verdicts.into_iter().map(Input::Verdict);
+                guarded.shard.on_all(now, verdicts, follow);
             }
             Err(error) => {
                 self.metrics.decided(records, &[]);
+                trail::committed(records, &[]);
                 let reason = error.to_string();
                 let input = Input::CommitFailed {
                     count,
@@ -169,9 +181,9 @@ impl Router {
         let mut guarded = self.guarded.lock();
         let mut todo = Todo::default();
         let mut actions = std::mem::take(&mut guarded.actions);
-        for verdict in verdicts {
-            guarded.shard.on(now, Input::Verdict(verdict), &mut actions);
-        }
+        guarded.remember(&verdicts);
+        let verdicts = verdicts.into_iter().map(Input::Verdict);
+        guarded.shard.on_all(now, verdicts, &mut actions);
         self.perform(now, &mut guarded, actions, &mut todo);
         drop(guarded);
         self.finish(todo);
@@ -182,6 +194,7 @@ impl Router {
         if todo.wake_committer {
             self.committer.wake();
         }
+        self.metrics.delivered(todo.deliveries, todo.resends);
         if !todo.remember.is_empty() {
             self.store.acknowledge(&mut todo.remember);
         }
@@ -231,19 +244,26 @@ impl Router {
 }
 
 impl Guarded {
-    /// Everything that ends in an outbox.
-    fn emit(&mut self, now: Now, action: Action, todo: &mut Todo) {
-        match action {
-            Action::Send { link, frame } => {
-                let Some(end) = self.end(link).cloned() else {
-                    return;
-                };
-                if let LinkEnd::Local(local) = end {
-                    local.control(&frame);
-                    return todo.local.push(local);
-                }
-                put(&end, self.encoder.control(&frame, now.wall_ms), todo);
+    fn remember(&mut self, verdicts: &[Verdict]) {
+        for verdict in verdicts {
+            if let Verdict::New(message) = verdict {
+                self.trail.stored(message);
             }
+        }
+    }
+
+    /// Everything that ends in an outbox, and what is remembered of it.
+    fn emit(&mut self, now: Now, action: Action, todo: &mut Todo) {
+        let (links, encoder) = (&self.links, &mut self.encoder);
+        match action {
+            Action::Send { link, frame } => match end_of(links, link) {
+                Some(LinkEnd::Local(local)) => {
+                    local.control(&frame);
+                    todo.local.push(local.clone());
+                }
+                Some(end) => put(end, encoder.control(&frame, now.wall_ms), todo),
+                None => {}
+            },
             Action::Acknowledge {
                 link,
                 id,
@@ -253,46 +273,75 @@ impl Guarded {
                 time_ms,
                 extended,
             } => {
-                let Some(end) = self.end(link).cloned() else {
-                    return;
-                };
-                if let LinkEnd::Local(local) = end {
-                    local.taken(&id, Custody { seq, time_ms });
-                    return todo.local.push(local);
+                stage!(%id, %from, %to, link = link.0, seq, "acknowledged to the sender");
+                match end_of(links, link) {
+                    Some(LinkEnd::Local(local)) => {
+                        local.taken(&id, Custody { seq, time_ms });
+                        todo.local.push(local.clone());
+                    }
+                    Some(end) => {
+                        let at = (seq, time_ms);
+                        let frame = encoder.acknowledgement(&id, &from, &to, at, extended);
+                        put(end, frame, todo);
+                    }
+                    None => {}
                 }
-                let at = (seq, time_ms);
-                put(
-                    &end,
-                    self.encoder.acknowledgement(&id, &from, &to, at, extended),
-                    todo,
-                );
             }
             Action::Deliver {
                 link,
                 message,
                 extended,
                 again,
-            } => {
-                let Some(end) = self.end(link).cloned() else {
-                    return;
-                };
-                if let LinkEnd::Stream(stream) = &end {
-                    let droppable = message.seq == 0;
-                    if (droppable && stream.is_full()) || (again && stream.has_unsent()) {
-                        return;
-                    }
-                }
-                self.metrics.delivered(again);
-                if let LinkEnd::Local(local) = end {
-                    local.message(&message, again);
-                    return todo.local.push(local);
-                }
-                put(&end, self.encoder.message(&message, extended), todo);
-            }
+            } => self.deliver(now, link, &message, (extended, again), todo),
+            Action::Acknowledged { link, message } => self.acknowledged(now, link, &message),
             Action::Close { link, reason } => self.close(link, reason, todo),
             Action::Pause { link } => self.pause(link, true, todo),
             Action::Resume { link } => self.pause(link, false, todo),
             _ => {}
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        message: &MessageRef,
+        (extended, again): (bool, bool),
+        todo: &mut Todo,
+    ) {
+        let entry = self.links.get(slot(link)).and_then(Option::as_ref);
+        let Some(entry) = entry.filter(|entry| entry.link == link) else {
+            return;
+        };
+        if let LinkEnd::Stream(stream) = &entry.end {
+            let droppable = message.seq == 0;
+            if (droppable && stream.is_full()) || (again && stream.has_unsent()) {
+                return;
+            }
+        }
+        todo.deliveries += 1;
+        todo.resends += u64::from(again);
+        stage!(id = %message.id, from = %message.from, to = %message.to, link = link.0,
+            seq = message.seq, again, "sent");
+        if message.seq > 0 {
+            let station = Station {
+                device: entry.device,
+                since_ms: entry.since_ms,
+            };
+            self.trail.sent(message, station, now.wall_ms);
+        }
+        if let LinkEnd::Local(local) = &entry.end {
+            local.message(message, again);
+            return todo.local.push(local.clone());
+        }
+        put(&entry.end, self.encoder.message(message, extended), todo);
+    }
+
+    fn acknowledged(&mut self, now: Now, link: LinkId, message: &MessageRef) {
+        stage!(id = %message.id, from = %message.from, to = %message.to, link = link.0,
+            seq = message.seq, "acknowledged");
+        if let Some(station) = self.station(link) {
+            self.trail.acknowledged(message, station, now.wall_ms);
         }
     }
 

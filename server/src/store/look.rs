@@ -1,7 +1,9 @@
 //! What people ask of a store, not the machines: where a message is, what is known of a user.
 
+use serde::Serialize;
 use tidings_core::custody::{Cursor, Draft};
-use tidings_core::ids::Name;
+use tidings_core::ids::{DeviceId, Name};
+use tidings_core::limits;
 
 use super::people;
 
@@ -39,6 +41,8 @@ pub struct Device {
 pub struct Receipt {
     /// Which device.
     pub device: Name,
+    /// Its number in the store.
+    pub id: DeviceId,
     /// Everything up to this number is acknowledged.
     pub acked: u64,
     /// The number asked about is acknowledged, alone or with all below it.
@@ -52,6 +56,29 @@ pub struct Size {
     pub messages: u64,
     /// Bytes on disk, or in memory if there is no disk.
     pub bytes: u64,
+}
+
+/// What a check of a store found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Checked {
+    /// Messages that were looked at.
+    pub messages: u64,
+    /// In so many conversations.
+    pub conversations: u64,
+    /// How much is wrong.
+    pub faults: u64,
+    /// The first [`FAULTS_TOLD_MAX`](limits::FAULTS_TOLD_MAX) of it, in words.
+    pub told: Vec<String>,
+}
+
+impl Checked {
+    /// Something is wrong.
+    pub(crate) fn fault(&mut self, words: impl Into<String>) {
+        self.faults += 1;
+        if self.told.len() < limits::FAULTS_TOLD_MAX {
+            self.told.push(words.into());
+        }
+    }
 }
 
 impl Search {
@@ -93,6 +120,7 @@ impl From<&people::Device> for Device {
 pub(super) fn receipt(device: &people::Device, cursor: &Cursor, seq: u64) -> Receipt {
     Receipt {
         device: device.name.as_str().into(),
+        id: DeviceId(device.id),
         acked: cursor.acked,
         acknowledged: seq <= cursor.acked || cursor.sparse.contains(&seq),
     }

@@ -4,6 +4,7 @@
 //! Deterministic: no clock, nothing random; the same calls give the same answers.
 
 use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -16,7 +17,9 @@ use super::chain::Head;
 use super::people::User;
 use super::plan::{self, Below, Plan};
 use super::tail::{Entry, Tail};
-use super::{Conversation, Page, Profile, Receipt, Search, Size, Store, StoreError, cursors, look};
+use super::{
+    Conversation, Page, Profile, Receipt, Retained, Search, Size, Store, StoreError, cursors, look,
+};
 
 /// How much a memory store holds. Beyond, the oldest messages are dropped; numbers go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -303,7 +306,17 @@ impl Store for MemoryStore {
         Ok(members.map(|members| members.keys().cloned().collect()))
     }
 
-    fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<bool, StoreError> {
+    fn groups(&self, after: &str, limit: usize) -> Result<Vec<(Name, usize)>, StoreError> {
+        let state = self.state.read();
+        let above = state
+            .people
+            .groups
+            .range::<str, _>((Excluded(after), Unbounded));
+        let sized = above.map(|(name, members)| (name.clone(), members.len()));
+        Ok(sized.take(limit).collect())
+    }
+
+    fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<Retained, StoreError> {
         let mut state = self.state.write();
         let State { tail, people } = &mut *state;
         let mut old = Vec::new();
@@ -315,6 +328,7 @@ impl Store for MemoryStore {
             }
         }
         let mut acked: BTreeMap<u64, u64> = BTreeMap::new();
+        let mut retained = Retained::default();
         for message in old {
             if super::is_needed(&message) {
                 continue;
@@ -328,9 +342,10 @@ impl Store for MemoryStore {
                 .or_insert_with(|| people.acked_by_all(entry, devices_since_ms));
             if message.seq == entry.first_recent() && message.seq <= acked {
                 tail.remove(&message, false);
+                retained.removed += 1;
             }
         }
-        Ok(false)
+        Ok(retained)
     }
 
     fn redact(&self, conversation_key: &str, seq: u64) -> Result<bool, StoreError> {
@@ -362,7 +377,6 @@ impl Store for MemoryStore {
     }
 
     fn users(&self, after: &str, limit: usize) -> Result<Vec<Name>, StoreError> {
-        use std::ops::Bound::{Excluded, Unbounded};
         let state = self.state.read();
         let above = (Excluded(after), Unbounded);
         let users = state.people.users.range::<str, _>(above);

@@ -19,9 +19,11 @@ mod plan;
 mod sqlite;
 mod tail;
 
-pub use look::{Device, Profile, Receipt, Search, Size};
+pub use look::{Checked, Device, Profile, Receipt, Search, Size};
 pub use memory::{MemoryOptions, MemoryStore};
 pub use sqlite::{SqliteOptions, SqliteStore, lock_directory};
+
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tidings_core::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};
@@ -101,12 +103,18 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn group(&self, group: &str) -> Result<Option<Vec<Name>>, StoreError>;
 
+    /// The groups, by name, above `after`, each with how many members it has.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    fn groups(&self, after: &str, limit: usize) -> Result<Vec<(Name, usize)>, StoreError>;
+
     /// Removes messages taken into custody before `before_ms`, but none that a device seen since
-    /// `devices_since_ms` has not acknowledged. Works in bounded steps: `true` if there is more.
+    /// `devices_since_ms` has not acknowledged. Works in bounded steps.
     ///
     /// # Errors
     /// If it cannot be stored; what was removed stays removed.
-    fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<bool, StoreError>;
+    fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<Retained, StoreError>;
 
     /// Takes the text out of a message for good and gives it the `typeu`
     /// [`DESK_RECALLED`](tidings_core::wire::code::DESK_RECALLED); number, id and names stay. What
@@ -151,8 +159,38 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be read.
     fn size(&self) -> Result<Size, StoreError>;
 
+    /// Copies everything that was in custody when it was called into a directory that is there, as
+    /// files from which [`crate::admin::restore`] makes a store again; commits go on meanwhile.
+    /// What the copy is made of is synced when this returns.
+    ///
+    /// # Errors
+    /// If this kind of store is not copied by us, or the copy cannot be written; what lies in the
+    /// directory is of no use then.
+    fn backup(&self, _to: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Unsupported("backed up"))
+    }
+
+    /// Looks at everything that was in custody when it was called: whether it is what was written,
+    /// numbers have no gaps, and the indexes know it. Takes as long as reading it all.
+    ///
+    /// # Errors
+    /// If this kind of store is not checked by us, or it cannot be read at all. What is found to be
+    /// wrong is no error.
+    fn check(&self) -> Result<Checked, StoreError> {
+        Err(StoreError::Unsupported("checked"))
+    }
+
     /// True if `commit` returns without waiting for a disk, so that it can be called in line.
     fn is_immediate(&self) -> bool;
+}
+
+/// What one step of [`Store::retain`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retained {
+    /// Messages that went.
+    pub removed: u64,
+    /// There may be more to remove: call it again.
+    pub more: bool,
 }
 
 /// Which part of a conversation `history` returns; always ascending by number.
@@ -265,6 +303,9 @@ pub enum StoreError {
         /// The data directory.
         path: String,
     },
+    /// Something that this kind of store does not do.
+    #[error("a store of this kind cannot be {0}: only one in a data directory can")]
+    Unsupported(&'static str),
     /// Anything else, probably passing.
     #[error("the store does not answer: {0}")]
     Unavailable(String),

@@ -228,8 +228,11 @@ impl Pair {
                 before_ms,
                 devices_since_ms,
             } => {
-                while self.disk().retain(*before_ms, *devices_since_ms).unwrap() {}
-                while self.model.retain(*before_ms, *devices_since_ms).unwrap() {}
+                let all = |store: &dyn Store| {
+                    while store.retain(*before_ms, *devices_since_ms).unwrap().more {}
+                };
+                all(self.disk());
+                all(&self.model);
             }
             Op::Flush => self.disk().flush().unwrap(),
             Op::Index => self.disk().settle().unwrap(),

@@ -14,7 +14,7 @@ use tidings_core::message::{Message, MessageRef};
 use super::StoreError;
 use super::chain::{Head, Pointers};
 use super::people::User;
-use super::tail::{NewRow, Numbered, Tail, same_key};
+use super::tail::{Entry, NewRow, Numbered, Tail, same_key};
 
 /// What a store knows below the tail. Called while the tail is locked, hence the tail as argument.
 pub(crate) trait Below {
@@ -50,12 +50,17 @@ struct Planner<'a, B: Below> {
     tail: &'a Tail,
     below: &'a B,
     plan: Plan,
-    /// Rows of this batch by the hash of their key; a list, since hashes can meet.
-    keys: Numbered<u64, Vec<usize>>,
+    /// Rows of this batch by the hash of their key.
+    keys: Numbered<u64, usize>,
+    /// Further rows whose hash is that of another key.
+    twins: Vec<(u64, usize)>,
     /// What this batch appends to conversations that it touched.
     touched: Numbered<u64, Touched>,
     /// The conversations among `plan.unknown`, by key.
     unknown: HashMap<Name, u64>,
+    /// The last conversation that the tail knows, and who wrote to whom in it: most messages come
+    /// in bursts from one to another.
+    last: Option<(Name, Name, u64)>,
 }
 
 /// A conversation in a batch. Most are touched once, which needs no copy of the head.
@@ -101,10 +106,14 @@ pub(crate) fn plan<B: Below>(
             ..Plan::default()
         },
         keys: Numbered::default(),
+        twins: Vec::new(),
         touched: Numbered::default(),
         unknown: HashMap::new(),
+        last: None,
     };
     planner.plan.verdicts.reserve(batch.len());
+    planner.plan.rows.reserve(batch.len());
+    planner.keys.reserve(batch.len());
     for record in batch {
         let verdict = match record {
             Record::Message(draft) => planner.message(draft)?,
@@ -115,7 +124,7 @@ pub(crate) fn plan<B: Below>(
     Ok(planner.plan)
 }
 
-impl<B: Below> Planner<'_, B> {
+impl<'a, B: Below> Planner<'a, B> {
     fn message(&mut self, draft: &Draft) -> Result<Verdict, StoreError> {
         let hash = self.tail.hash(&draft.from, &draft.to, &draft.id);
         // Before membership: what was acknowledged once is acknowledged again, whoever left since.
@@ -144,10 +153,11 @@ impl<B: Below> Planner<'_, B> {
             typeu: draft.typeu,
             body: draft.body.clone(),
         });
-        self.keys
-            .entry(hash)
-            .or_default()
-            .push(self.plan.rows.len());
+        let at = self.plan.rows.len();
+        match self.keys.entry(hash) {
+            Slot::Vacant(slot) => drop(slot.insert(at)),
+            Slot::Occupied(_) => self.twins.push((hash, at)),
+        }
         self.plan.rows.push(NewRow {
             message: Arc::clone(&message),
             prev: pointers.prev,
@@ -158,7 +168,13 @@ impl<B: Below> Planner<'_, B> {
     }
 
     fn find(&self, hash: u64, draft: &Draft) -> Result<Option<MessageRef>, StoreError> {
-        for at in self.keys.get(&hash).into_iter().flatten() {
+        let twins = self.twins.iter().filter(|(twin, _)| *twin == hash);
+        for at in self
+            .keys
+            .get(&hash)
+            .into_iter()
+            .chain(twins.map(|(_, at)| at))
+        {
             let message = &self.plan.rows[*at].message;
             if same_key(message, draft) {
                 return Ok(Some(Arc::clone(message)));
@@ -172,20 +188,15 @@ impl<B: Below> Planner<'_, B> {
 
     /// Appends to the draft's conversation. A new one has the number of its first position.
     fn append(&mut self, draft: &Draft, position: u64) -> Result<(u64, Pointers), StoreError> {
+        if let Some(entry) = self.repeated(draft) {
+            return Ok(self.append_known(entry, position));
+        }
         let to = Address::parse(&draft.to).unwrap_or(Address::User(&draft.to));
         let key = conversation_key(&draft.from, to);
         if let Some(entry) = self.tail.entry_by_key(&key) {
-            let conversation = entry.head.conversation;
-            let pointers = match self.touched.entry(conversation) {
-                Slot::Vacant(slot) => {
-                    let pointers = entry.head.next(position);
-                    let seq = pointers.seq;
-                    slot.insert(Touched::Once { position, seq });
-                    pointers
-                }
-                Slot::Occupied(mut slot) => slot.get_mut().push(&entry.head, position),
-            };
-            return Ok((conversation, pointers));
+            let (from, to) = (Name::clone(&draft.from), Name::clone(&draft.to));
+            self.last = Some((from, to, entry.head.conversation));
+            return Ok(self.append_known(entry, position));
         }
         let (conversation, base) = match self.unknown.get(key.as_str()) {
             Some(conversation) => (*conversation, None),
@@ -207,6 +218,28 @@ impl<B: Below> Planner<'_, B> {
             Some(Touched::Head(head)) => Ok((conversation, head.push(position))),
             _ => Err(StoreError::Unavailable("a head went missing".into())),
         }
+    }
+
+    /// The conversation of this draft, if it is that of the draft before.
+    fn repeated(&self, draft: &Draft) -> Option<&'a Entry> {
+        let (from, to, conversation) = self.last.as_ref()?;
+        let same = *from == draft.from && *to == draft.to;
+        same.then(|| self.tail.entry(*conversation)).flatten()
+    }
+
+    /// Appends to a conversation of the tail.
+    fn append_known(&mut self, entry: &Entry, position: u64) -> (u64, Pointers) {
+        let conversation = entry.head.conversation;
+        let pointers = match self.touched.entry(conversation) {
+            Slot::Vacant(slot) => {
+                let pointers = entry.head.next(position);
+                let seq = pointers.seq;
+                slot.insert(Touched::Once { position, seq });
+                pointers
+            }
+            Slot::Occupied(mut slot) => slot.get_mut().push(&entry.head, position),
+        };
+        (conversation, pointers)
     }
 
     fn login(&mut self, record: &LoginRecord) -> Result<Verdict, StoreError> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 
@@ -11,7 +12,7 @@ use crate::auth::network;
 /// Counts connections by address. Bounded by the number of connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate {
-    max: u32,
+    max: Arc<AtomicU32>,
     counts: Arc<Mutex<HashMap<IpAddr, u32>>>,
 }
 
@@ -23,20 +24,26 @@ impl Gate {
     /// `max` connections for each address; 0 is no limit.
     pub(crate) fn new(max: u32) -> Gate {
         Gate {
-            max,
+            max: Arc::new(AtomicU32::new(max)),
             counts: Arc::default(),
         }
     }
 
+    /// For connections from now on; those that are there stay.
+    pub(crate) fn set_max(&self, max: u32) {
+        self.max.store(max, Ordering::Relaxed);
+    }
+
     /// A place for one more connection, if there is one. This machine itself is not counted.
     pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
-        if self.max == 0 || address.to_canonical().is_loopback() {
+        let max = self.max.load(Ordering::Relaxed);
+        if max == 0 || address.to_canonical().is_loopback() {
             return Some(Place(None));
         }
         let address = network(address);
         let mut counts = self.counts.lock();
         let count = counts.entry(address).or_insert(0);
-        if *count >= self.max {
+        if *count >= max {
             return None;
         }
         *count += 1;
@@ -78,6 +85,9 @@ mod tests {
         assert!(gate.enter(here).is_none());
         drop(other);
         assert_eq!(gate.counts.lock().len(), 1);
+        gate.set_max(3);
+        let _four = gate.enter(here).unwrap();
+        assert!(gate.enter(here).is_none());
     }
 
     #[test]

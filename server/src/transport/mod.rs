@@ -10,6 +10,7 @@ mod stream;
 pub(crate) mod tcp;
 pub(crate) mod tls;
 pub(crate) mod udp;
+pub(crate) mod watched;
 pub(crate) mod websocket;
 
 use std::io;

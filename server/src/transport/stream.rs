@@ -10,6 +10,9 @@ use crate::router::Router;
 /// Read at once from one connection, before others have their turn.
 const READ_BYTES: usize = 64 << 10;
 
+/// A frame is about so long, if it is short: to make room for all that were read at once.
+pub(super) const FRAME_BYTES: usize = 128;
+
 thread_local! {
     /// Idle connections hold no read buffer: each thread has one for all of them.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);

@@ -15,7 +15,7 @@ pub(crate) async fn serve(router: Arc<Router>, socket: Socket, frame_bytes_max: 
     let id = router.open_stream(&link, Transport::Tcp);
     let end = stream::read(&router, &link, |bytes| {
         let mut used = 0;
-        let mut arrivals = Vec::new();
+        let mut arrivals = Vec::with_capacity(bytes.len() / stream::FRAME_BYTES + 1);
         let mut outcome = Ok(());
         loop {
             match tcp::next(&bytes[used..], frame_bytes_max) {

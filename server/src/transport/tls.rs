@@ -100,10 +100,12 @@ impl ResolvesServerCert for Current {
     }
 }
 
+/// A certificate's file, its key's, and what is in them.
+pub(crate) type FilesAndPair = ((PathBuf, PathBuf), Arc<CertifiedKey>);
+
 #[derive(Debug)]
 struct Inner {
-    files: (PathBuf, PathBuf),
-    watched: Mutex<Watched>,
+    files: Mutex<((PathBuf, PathBuf), Watched)>,
     current: Arc<Current>,
     config: Arc<ServerConfig>,
     turns: Semaphore,
@@ -114,6 +116,10 @@ struct Inner {
 #[derive(Debug, Clone)]
 pub(crate) struct Tls {
     inner: Arc<Inner>,
+}
+
+fn watch(files: &(PathBuf, PathBuf)) -> Watched {
+    Watched::new([files.0.clone(), files.1.clone()])
 }
 
 /// One connection that waits for its turn or shakes hands.
@@ -129,7 +135,7 @@ impl Tls {
     /// Reads the files; blocks.
     pub(crate) fn open(cert_file: &Path, key_file: &Path) -> Result<Tls, TlsError> {
         let files = (cert_file.to_owned(), key_file.to_owned());
-        let watched = Watched::new([files.0.clone(), files.1.clone()]);
+        let watched = watch(&files);
         let pair = read_pair(cert_file, key_file)?;
         let current = Arc::new(Current(RwLock::new(Arc::new(pair))));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -139,14 +145,20 @@ impl Tls {
             .with_cert_resolver(current.clone());
         Ok(Tls {
             inner: Arc::new(Inner {
-                files,
-                watched: Mutex::new(watched),
+                files: Mutex::new((files, watched)),
                 current,
                 config: Arc::new(config),
                 turns: Semaphore::new(limits::TLS_HANDSHAKES_MAX),
                 waiting: AtomicUsize::new(0),
             }),
         })
+    }
+
+    /// Other files, and what was read from them, for new connections.
+    pub(crate) fn replace(&self, files: (PathBuf, PathBuf), pair: Arc<CertifiedKey>) {
+        *self.inner.current.0.write() = pair;
+        let watched = watch(&files);
+        *self.inner.files.lock() = (files, watched);
     }
 
     /// Reads the files again when they change. Runs until it is dropped.
@@ -158,7 +170,8 @@ impl Tls {
         }
     }
 
-    async fn handshake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
+    /// Shakes hands; `None` if that fails, and the connection is closed.
+    pub(crate) async fn handshake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
         let before = self.inner.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.inner.waiting);
         if before >= limits::TLS_WAITING_MAX {
@@ -190,10 +203,11 @@ impl Tls {
 impl Inner {
     /// What cannot be used leaves the pair as it was.
     fn look_again(&self) {
-        if !self.watched.lock().changed() {
+        let (files, watched) = &mut *self.files.lock();
+        if !watched.changed() {
             return;
         }
-        match read_pair(&self.files.0, &self.files.1) {
+        match read_pair(&files.0, &files.1) {
             Ok(pair) => {
                 *self.current.0.write() = Arc::new(pair);
                 tracing::info!("the TLS certificate was read again");

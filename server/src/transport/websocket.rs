@@ -94,7 +94,7 @@ fn refuse(link: &StreamLink, status: u16, text: &str) {
 async fn messages(router: &Arc<Router>, link: &Arc<StreamLink>, id: LinkId, rest: Vec<u8>) {
     let mut decoder = Decoder::new(Role::Server, limits::WEBSOCKET_MESSAGE_BYTES_MAX);
     let end = stream::read_after(router, link, rest, |bytes| {
-        let mut arrivals = Vec::new();
+        let mut arrivals = Vec::with_capacity(bytes.len() / stream::FRAME_BYTES + 1);
         let outcome = gather(link, &mut decoder, bytes, &mut arrivals);
         if !arrivals.is_empty() {
             router.arrived(id, arrivals);

@@ -22,6 +22,7 @@ pub(crate) fn settings() -> Settings {
     settings.listen.tcp = None;
     settings.listen.udp = None;
     settings.listen.ws = None;
+    settings.listen.agents = None;
     settings.listen.http = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     settings.delivery.durability = Durability::Memory;
     settings.shutdown_ms = 2_000;

@@ -19,7 +19,7 @@ use tidings_server::{LocalLink, Running, Server};
 
 /// So long may anything take that must happen: only a failing test waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-pub(crate) const PASSWORD: &str = "right password";
+pub(crate) const PASSWORD: &str = "right-password";
 
 /// No sockets; on disk in `dir`, or in memory.
 pub(crate) fn settings(dir: Option<&Path>) -> Settings {
@@ -28,6 +28,7 @@ pub(crate) fn settings(dir: Option<&Path>) -> Settings {
     settings.listen.udp = None;
     settings.listen.ws = None;
     settings.listen.http = None;
+    settings.listen.agents = None;
     match dir {
         Some(dir) => settings.data = dir.to_owned(),
         None => settings.delivery.durability = Durability::Memory,

@@ -26,6 +26,7 @@ pub(crate) fn settings() -> Settings {
     settings.listen.udp = None;
     settings.listen.ws = None;
     settings.listen.http = None;
+    settings.listen.agents = None;
     settings.delivery.durability = Durability::Memory;
     settings
 }

@@ -47,6 +47,7 @@ impl TestServer {
         settings.listen.udp = free;
         settings.listen.ws = free;
         settings.listen.http = free;
+        settings.listen.agents = None;
         settings.shutdown_ms = 2_000;
         change(&mut settings);
         settings.validate().map_err(|e| e.to_string())?;

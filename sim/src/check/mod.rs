@@ -163,6 +163,7 @@ impl Checker {
         let link = match action {
             Action::Send { link, .. }
             | Action::Acknowledge { link, .. }
+            | Action::Acknowledged { link, .. }
             | Action::Deliver { link, .. }
             | Action::Close { link, .. }
             | Action::Verify { link, .. }

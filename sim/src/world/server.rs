@@ -139,10 +139,7 @@ impl World {
             Ok(frame) => self.frame(conn, link, frame, bytes.len()),
             Err(error) => {
                 let reason = error.to_string();
-                let input = Input::Unreadable {
-                    link,
-                    reason: &reason,
-                };
+                let input = Input::Unreadable { link, reason };
                 self.feed(Some(link), input, |_| Ok(()));
             }
         }

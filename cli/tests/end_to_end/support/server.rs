@@ -51,7 +51,7 @@ pub(crate) fn tidings() -> Command {
 pub(crate) fn serve(dir: &Path, arguments: &[&str]) -> Command {
     let mut command = tidings();
     command.arg("serve").arg("--data").arg(dir.join("data"));
-    for listener in ["--tcp", "--udp", "--ws", "--http"] {
+    for listener in ["--tcp", "--udp", "--ws", "--http", "--agents"] {
         if !arguments.contains(&listener) {
             command.args([listener, "127.0.0.1:0"]);
         }
@@ -198,6 +198,7 @@ fn addresses(line: &str) -> Addresses {
             "udp" => at.udp = address,
             "ws" => at.ws = address,
             "http" => at.http = address,
+            "agents" => {}
             _ => panic!("{name} is no listener"),
         }
     }

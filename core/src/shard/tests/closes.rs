@@ -156,7 +156,7 @@ fn closes_10_6_a_forged_datagram_ends_nothing() {
     let alice = rig.udp("alice");
     rig.feed(Input::Unreadable {
         link: alice,
-        reason: "garbage",
+        reason: "garbage".into(),
     });
     rig.frame(alice, code::LOGOUT, "mallory", "0", None, None, false);
     rig.login_with(alice, "mallory", "wrong", 0, None);
@@ -286,7 +286,7 @@ fn closes_10_19_one_bad_frame_gets_an_error_and_costs_nobody_else() {
     let (alice, bob) = (rig.tcp("alice"), rig.tcp("bob"));
     rig.feed(Input::Unreadable {
         link: alice,
-        reason: "not JSON",
+        reason: "not JSON".into(),
     });
     assert_eq!(rig.refusals(alice), [code::REFUSED_FRAME]);
     rig.say(alice, "bob", "m1");
@@ -294,7 +294,7 @@ fn closes_10_19_one_bad_frame_gets_an_error_and_costs_nobody_else() {
     let stranger = rig.open(Transport::Tcp);
     rig.feed(Input::Unreadable {
         link: stranger,
-        reason: "not JSON",
+        reason: "not JSON".into(),
     });
     assert_eq!(rig.reason(stranger), Some(CloseReason::BadFrame));
 }

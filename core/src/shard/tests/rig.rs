@@ -100,6 +100,19 @@ impl Rig {
         }
     }
 
+    /// Several inputs at once; returns what came of them, which is carried out as well.
+    pub(super) fn feed_all<'a>(
+        &mut self,
+        inputs: impl IntoIterator<Item = Input<'a>>,
+    ) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.shard.on_all(self.now(), inputs, &mut actions);
+        for action in actions.clone() {
+            self.carry_out(action);
+        }
+        actions
+    }
+
     fn carry_out(&mut self, action: Action) {
         match action {
             Action::Send { link, frame } => {
@@ -154,7 +167,7 @@ impl Rig {
             Action::Pause { link } => self.paused.push(link),
             Action::Resume { link } => self.paused.retain(|l| *l != link),
             Action::Tell(event) => self.events.push(event),
-            Action::Ask { .. } | Action::Submitted { .. } => {}
+            Action::Ask { .. } | Action::Submitted { .. } | Action::Acknowledged { .. } => {}
         }
     }
 

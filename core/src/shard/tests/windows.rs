@@ -1,9 +1,11 @@
 //! What may be in flight, and what becomes of what is not answered.
 
 use super::rig::{Out, Rig};
+use crate::ids::LinkId;
 use crate::limits;
-use crate::shard::{CloseReason, Config, Event, Input};
+use crate::shard::{Action, CloseReason, Config, Event, Input};
 use crate::wire::code;
+use crate::wire::mobileimsdk::Frame;
 
 fn say_many(rig: &mut Rig, to: &str, count: usize) -> Vec<String> {
     let alice = rig.tcp("alice");
@@ -287,4 +289,49 @@ fn a_store_that_cannot_be_read_ends_the_session_that_needs_it() {
             .iter()
             .all(|o| !matches!(o, Out::Control(code::KICKOUT, _)))
     );
+}
+
+fn received(link: LinkId, id: &str) -> Input<'_> {
+    let frame = Frame {
+        kind: code::RECEIVED,
+        data: Some(id.into()),
+        to: Some("alice".into()),
+        ..Frame::default()
+    };
+    let bytes = 100;
+    Input::Frame { link, frame, bytes }
+}
+
+#[test]
+fn what_came_together_is_remembered_once_and_leaves_the_whole_window_free() {
+    let mut rig = Rig::new();
+    let bob = rig.tcp("bob");
+    let ids = say_many(&mut rig, "bob", 3 * limits::WINDOW_MESSAGES_MAX);
+    let first = rig.messages(bob);
+    assert_eq!(first.len(), limits::WINDOW_MESSAGES_MAX);
+    let inputs = first.iter().map(|id| received(bob, id));
+    let actions = rig.feed_all(inputs);
+    let of_kind = |is: fn(&Action) -> bool| actions.iter().filter(|a| is(a)).count();
+    assert_eq!(of_kind(|a| matches!(a, Action::Remember(_))), 1);
+    assert_eq!(of_kind(|a| matches!(a, Action::Load { .. })), 1);
+    assert_eq!(rig.messages(bob), ids[first.len()..2 * first.len()]);
+}
+
+#[test]
+fn what_was_acknowledged_together_with_a_logout_is_remembered() {
+    let mut rig = Rig::new();
+    let bob = rig.tcp("bob");
+    say_many(&mut rig, "bob", 2);
+    let frame = Frame {
+        kind: code::LOGOUT,
+        ..Frame::default()
+    };
+    let logout = Input::Frame {
+        link: bob,
+        frame,
+        bytes: 50,
+    };
+    rig.feed_all([received(bob, "m1"), received(bob, "m2"), logout]);
+    let bob = rig.tcp("bob");
+    assert_eq!(rig.messages(bob), [""; 0]);
 }

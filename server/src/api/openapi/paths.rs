@@ -205,7 +205,10 @@ fn conversations() -> Value {
         tag: "conversations",
         summary: "A user's conversations, the newest first",
         description: String::new(),
-        parameters: vec![in_path("id", "User", "bob"), limit(limits::API_PAGE_MAX)],
+        parameters: vec![
+            in_path("id", "UserOrServer", "bob"),
+            limit(limits::API_PAGE_MAX),
+        ],
         body: None,
         answer: ok("Conversations", "The newest of them."),
         problems: &[],
@@ -222,7 +225,7 @@ fn history() -> Value {
         summary: "The messages between a user and another, a group, or the server",
         description: "Ascending by number. Without `before` and `after`: the newest.".into(),
         parameters: vec![
-            in_path("id", "User", "bob"),
+            in_path("id", "UserOrServer", "bob"),
             in_path("peer", "Peer", "alice"),
             in_query("before", number(), "The last ones below this number."),
             in_query("after", number(), "The first ones above this number."),

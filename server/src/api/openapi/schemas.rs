@@ -37,8 +37,14 @@ fn names() -> Value {
     json!({
         "User": {
             "type": "string", "minLength": 1, "maxLength": max + 1, "pattern": PERSON,
-            "not": { "enum": ["0", "-1"] },
+            "not": { "enum": ["0", "-1", "~0", "~-1"] },
             "description": "A user's id, or `~` and the id of a visitor.",
+            "examples": ["bob"],
+        },
+        "UserOrServer": {
+            "type": "string", "minLength": 1, "maxLength": max + 1, "pattern": PERSON,
+            "not": { "enum": ["-1", "~0", "~-1"] },
+            "description": "A user's id, `~` and the id of a visitor, or `0`.",
             "examples": ["bob"],
         },
         "Group": {
@@ -147,8 +153,7 @@ fn message() -> Value {
 
 fn whereabouts() -> Value {
     json!({
-        "description": "A message and how far it is. When it was sent to a session and when it was \
-            acknowledged is not kept, only that it was.",
+        "description": "A message and how far it is.",
         "allOf": [reference("Message"), {
             "type": "object",
             "required": ["stored", "receivers", "receivers_total", "others"],
@@ -163,11 +168,12 @@ fn whereabouts() -> Value {
                         "acknowledged": { "type": "boolean", "description": "By one device at least." },
                         "devices": { "type": "array", "items": {
                             "type": "object",
-                            "required": ["device", "online_since_ms", "acknowledged"],
+                            "required": ["device", "online_since_ms", "acknowledged", "deliveries"],
                             "properties": {
                                 "device": { "type": "string" },
                                 "online_since_ms": { "type": ["integer", "null"], "description": "When its live session began; null if it has none." },
                                 "acknowledged": { "type": "boolean" },
+                                "deliveries": deliveries(),
                             },
                         } },
                     },
@@ -176,6 +182,30 @@ fn whereabouts() -> Value {
                 "others": { "type": "integer", "description": "Further messages with the same id, between others." },
             },
         }],
+    })
+}
+
+/// The sessions of a device that got a message, as far as that is remembered.
+fn deliveries() -> Value {
+    json!({
+        "type": ["array", "null"],
+        "maxItems": limits::TRAIL_SESSIONS_MAX,
+        "description": format!(
+            "To which sessions of the device it was sent, and when, in milliseconds since 1970 UTC; \
+             empty if to none. Remembered in memory, since the server started, for the newest {} \
+             messages and the first {} sessions of each; null if it is not.",
+            limits::TRAIL_MESSAGES_MAX, limits::TRAIL_SESSIONS_MAX,
+        ),
+        "items": {
+            "type": "object",
+            "required": ["session_since_ms", "sent_ms", "sends", "acknowledged_ms"],
+            "properties": {
+                "session_since_ms": { "type": "integer", "description": "When the session began." },
+                "sent_ms": { "type": "integer", "description": "For the first time." },
+                "sends": { "type": "integer", "description": "How often.", "minimum": 1 },
+                "acknowledged_ms": { "type": ["integer", "null"], "description": "By this session; null if not yet." },
+            },
+        },
     })
 }
 

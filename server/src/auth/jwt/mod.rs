@@ -58,6 +58,15 @@ enum Source {
     SetUrl(String, Http),
 }
 
+/// One question for a key set.
+#[derive(Debug, Clone, Copy)]
+struct Fetch {
+    /// When it ended, or began if nobody waits for it.
+    at: Instant,
+    /// It is known to have brought keys.
+    worked: bool,
+}
+
 /// Verifies tokens.
 pub(super) struct Jwt {
     settings: settings::Jwt,
@@ -65,8 +74,8 @@ pub(super) struct Jwt {
     source: Source,
     keys: RwLock<Arc<KeySet>>,
     watched: Mutex<Watched>,
-    /// When the key set was asked for last; held while it is asked for, so that it is asked once.
-    fetched: tokio::sync::Mutex<Option<Instant>>,
+    /// How the key set was asked for last; held while it is asked for, so that it is asked once.
+    fetched: tokio::sync::Mutex<Option<Fetch>>,
 }
 
 impl std::fmt::Debug for Jwt {
@@ -136,7 +145,7 @@ impl Jwt {
             _ => self.watched.lock().changed(),
         };
         if due {
-            self.reload();
+            let _ = self.reload();
         }
     }
 
@@ -148,20 +157,26 @@ impl Jwt {
             true => limits::TOKEN_KEYS_REFRESH_MS_MIN,
             false => limits::TOKEN_KEYS_REFRESH_MS,
         };
-        let due = fetched.is_none_or(|at| at.elapsed() >= Duration::from_millis(wait));
+        let due = fetched.is_none_or(|last| last.at.elapsed() >= Duration::from_millis(wait));
         if due {
-            *fetched = Some(Instant::now());
+            let (at, worked) = (Instant::now(), false);
+            *fetched = Some(Fetch { at, worked });
         }
         due
     }
 
-    fn reload(&self) {
+    /// True if there are new ones.
+    fn reload(&self) -> bool {
         match self.load() {
             Ok(keys) => {
                 tracing::info!(keys = keys.len(), "keys for tokens were read again");
                 *self.keys.write() = Arc::new(keys);
+                true
             }
-            Err(error) => tracing::error!(%error, "keys for tokens stay as they were"),
+            Err(error) => {
+                tracing::error!(%error, "keys for tokens stay as they were");
+                false
+            }
         }
     }
 
@@ -181,25 +196,29 @@ impl Jwt {
         if !matches!(self.source, Source::SetUrl(..)) {
             return code::REFUSED_TOKEN;
         }
-        self.fetch().await;
+        let is_newest = self.fetch().await;
         match self.check(user, token, now_s()) {
             Outcome::Known(code) => code,
-            Outcome::UnknownKey if self.keys.read().is_empty() => code::REFUSED_BUSY,
-            Outcome::UnknownKey => code::REFUSED_TOKEN,
+            Outcome::UnknownKey if is_newest => code::REFUSED_TOKEN,
+            // The key may have come into use a moment ago.
+            Outcome::UnknownKey => code::REFUSED_BUSY,
         }
     }
 
     /// Asks for the key set, unless that was done a moment ago. Whoever comes meanwhile waits for
-    /// the same answer.
-    async fn fetch(self: &Arc<Self>) {
+    /// the same answer. True if the keys are from after the call.
+    async fn fetch(self: &Arc<Self>) -> bool {
+        let called = Instant::now();
         let mut fetched = self.fetched.lock().await;
         let wait = Duration::from_millis(limits::TOKEN_KEYS_REFRESH_MS_MIN);
-        if fetched.is_some_and(|at| at.elapsed() < wait) {
-            return;
+        if let Some(last) = fetched.filter(|last| last.at.elapsed() < wait) {
+            return last.worked && last.at >= called;
         }
         let jwt = self.clone();
-        let _ = tokio::task::spawn_blocking(move || jwt.reload()).await;
-        *fetched = Some(Instant::now());
+        let asked = tokio::task::spawn_blocking(move || jwt.reload()).await;
+        let (at, worked) = (Instant::now(), asked.unwrap_or(false));
+        *fetched = Some(Fetch { at, worked });
+        worked
     }
 
     fn check(&self, user: &str, token: &str, now_s: f64) -> Outcome {

@@ -120,3 +120,79 @@ fn a_set_gives_the_key_that_a_token_names() {
     assert_eq!(check(Some("one"), other), refused);
     assert_eq!(check(Some("three"), KEY), Outcome::UnknownKey);
 }
+
+/// A set of shared keys named `0`, `1`, … as JSON.
+fn set_of(count: usize) -> String {
+    use base64::Engine as _;
+    let b64 = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(KEY);
+    let key = |kid: usize| json!({"kty": "oct", "kid": kid.to_string(), "k": b64});
+    json!({"keys": (0..count).map(key).collect::<Vec<_>>()}).to_string()
+}
+
+fn token_of(kid: usize) -> String {
+    let header = Header {
+        kid: Some(kid.to_string()),
+        ..Header::default()
+    };
+    let claims = json!({"sub": "alice", "exp": NOW + 10.0});
+    encode(&header, &claims, &EncodingKey::from_secret(KEY)).unwrap()
+}
+
+#[test]
+fn so_many_keys_and_none_beyond() {
+    let max = limits::TOKEN_KEYS_MAX;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set.json");
+    std::fs::write(&path, set_of(max + 1)).unwrap();
+    let settings = settings::Jwt {
+        jwks: Some(path.to_str().unwrap().to_owned()),
+        ..settings::Jwt::default()
+    };
+    let jwt = Jwt::open(&settings).unwrap();
+    let known = Outcome::Known(code::OK);
+    assert_eq!(jwt.check("alice", &token_of(max - 1), NOW), known);
+    let beyond = jwt.check("alice", &token_of(max), NOW);
+    assert_eq!(beyond, Outcome::UnknownKey);
+}
+
+/// A key may come into use right after we asked for the set: that is no wrong token.
+#[tokio::test]
+async fn a_key_that_is_new_since_we_asked_is_to_be_tried_again() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/set.json", listener.local_addr().unwrap());
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = asked.clone();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head);
+            let count = counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let set = set_of(count + 1);
+            let length = set.len();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{set}"
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let settings = settings::Jwt {
+        jwks: Some(url),
+        ..settings::Jwt::default()
+    };
+    let opened = tokio::task::spawn_blocking(move || Jwt::open(&settings));
+    let jwt = Arc::new(opened.await.unwrap().unwrap());
+    let verify = async |kid: usize| jwt.verify("alice", &token_of(kid), || NOW).await;
+    assert_eq!(verify(0).await, code::OK);
+    assert_eq!(
+        verify(1).await,
+        code::OK,
+        "asked again for a key that was missed"
+    );
+    assert_eq!(
+        verify(2).await,
+        code::REFUSED_BUSY,
+        "it was only just asked"
+    );
+    assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 2);
+}

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tidings_core::{ids, limits};
 
 use super::network::Network;
-use super::{KEY_PREFIX, Registry, Role, Scope, read_roll};
+use super::{KEY_PREFIX, Registry, Role, Scope, read_roll, scram};
 use crate::auth::crypt;
 
 /// Shortest password of an account. Longer ones are better; rules about characters are not.
@@ -179,7 +179,10 @@ impl Registry {
         self.change(|db| {
             let count: usize = db.query_row("SELECT count(*) FROM api_key", [], |r| r.get(0))?;
             if count >= limits::API_KEYS_MAX {
-                return refuse(format!("there are {count} keys; revoke one first"));
+                let max = limits::API_KEYS_MAX;
+                return refuse(format!(
+                    "there are {count} keys and API_KEYS_MAX = {max}: revoke one first"
+                ));
             }
             db.execute(
                 "INSERT INTO api_key (hash, scope, name, created_ms) VALUES (?1, ?2, ?3, ?4)",
@@ -210,30 +213,48 @@ impl Registry {
     ) -> Result<Value, Fault> {
         check_user(user)?;
         check_password(password)?;
+        if !self.account_insert(user, role, password, now_ms)? {
+            return refuse(format!(
+                "there is an account {user} already: change its password, or remove it first"
+            ));
+        }
+        Ok(json!({ "user": user, "role": role }))
+    }
+
+    /// Without a look at the password; false if there is such an account already.
+    pub(crate) fn account_insert(
+        &self,
+        user: &str,
+        role: Role,
+        password: &str,
+        now_ms: i64,
+    ) -> Result<bool, Fault> {
         let hash = crypt::hash_password(password).map_err(Fault::Storage)?;
+        let scram = scram::derive(password);
+        let mut is_new = false;
         self.change(|db| {
             let done = db.execute(
-                "INSERT INTO account (user, role, hash, created_ms, changed_ms) \
-                 VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT DO NOTHING",
-                params![user, role.to_string(), hash, now_ms],
+                "INSERT INTO account (user, role, hash, scram, created_ms, changed_ms) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT DO NOTHING",
+                params![user, role.to_string(), hash, scram, now_ms],
             )?;
-            match done {
-                0 => refuse(format!(
-                    "there is an account {user} already: change its password, or remove it first"
-                )),
-                _ => Ok(json!({ "user": user, "role": role })),
-            }
-        })
+            is_new = done > 0;
+            Ok(Value::Null)
+        })?;
+        Ok(is_new)
     }
 
     fn account_password(&self, user: &str, password: &str, now_ms: i64) -> Result<Value, Fault> {
         check_password(password)?;
         let hash = crypt::hash_password(password).map_err(Fault::Storage)?;
-        let sql = "UPDATE account SET hash = ?2, changed_ms = ?3 WHERE user = ?1";
-        self.change(|db| match db.execute(sql, params![user, hash, now_ms])? {
-            0 => refuse(format!("there is no account {user}")),
-            _ => Ok(json!({ "user": user })),
-        })
+        let scram = scram::derive(password);
+        let sql = "UPDATE account SET hash = ?2, scram = ?3, changed_ms = ?4 WHERE user = ?1";
+        self.change(
+            |db| match db.execute(sql, params![user, hash, scram, now_ms])? {
+                0 => refuse(format!("there is no account {user}")),
+                _ => Ok(json!({ "user": user })),
+            },
+        )
     }
 
     fn account_list(&self) -> Result<Value, Fault> {
@@ -253,7 +274,10 @@ impl Registry {
         self.change(|db| {
             let count: usize = db.query_row("SELECT count(*) FROM block", [], |r| r.get(0))?;
             if count >= limits::BLOCKS_MAX {
-                return refuse(format!("there are {count} blocks; lift some first"));
+                let max = limits::BLOCKS_MAX;
+                return refuse(format!(
+                    "there are {count} blocks and BLOCKS_MAX = {max}: lift some first"
+                ));
             }
             db.execute(
                 "INSERT INTO block (kind, what, reason, since_ms) VALUES (?1, ?2, ?3, ?4) \

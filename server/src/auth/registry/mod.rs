@@ -6,6 +6,7 @@
 
 mod change;
 mod network;
+pub(super) mod scram;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +32,7 @@ use network::Networks;
 pub(crate) const FILE: &str = "accounts.db";
 /// How the API's keys begin, so that one that leaks can be found and is known for what it is.
 const KEY_PREFIX: &str = "tidings_";
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// What an API key permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -140,6 +141,17 @@ impl Registry {
             roll: RwLock::new(Arc::new(roll)),
             version: AtomicU64::new(0),
         })
+    }
+
+    /// Copies the file while it is in use.
+    pub(crate) fn backup(&self, to: &Path) -> Result<(), Fault> {
+        let copied = self
+            .db
+            .lock()
+            .execute("VACUUM INTO ?1", [to.to_string_lossy()]);
+        copied?;
+        let safe = restrict(to).and_then(|()| std::fs::File::open(to)?.sync_all());
+        safe.map_err(|error| Fault::Storage(error.to_string()))
     }
 
     /// True if this user is shut out. Does not block.

@@ -153,3 +153,36 @@ fn nobody_else_reads_the_file() {
         .mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+#[test]
+fn so_many_keys_and_blocks_and_none_beyond() {
+    let registry = Registry::in_memory().unwrap();
+    let fill = |sql: &str, count: usize| {
+        let db = registry.db.lock();
+        let transaction = db.unchecked_transaction().unwrap();
+        for at in 0..count {
+            transaction.execute(sql, [at.to_string()]).unwrap();
+        }
+        transaction.commit().unwrap();
+    };
+    fill(
+        "INSERT INTO api_key (hash, scope, name, created_ms) VALUES (CAST(?1 AS BLOB), 'read', '', 0)",
+        limits::API_KEYS_MAX - 1,
+    );
+    let create = Command::KeyCreate {
+        scope: Scope::Read,
+        name: String::new(),
+    };
+    registry.execute(create.clone(), 1).unwrap();
+    assert!(refused(&registry, create).contains("API_KEYS_MAX"));
+    fill(
+        "INSERT INTO block (kind, what, reason, since_ms) VALUES ('user', ?1, '', 0)",
+        limits::BLOCKS_MAX - 1,
+    );
+    let block = |user: &str| Command::BlockUser {
+        user: user.to_owned(),
+        reason: String::new(),
+    };
+    registry.execute(block("last"), 1).unwrap();
+    assert!(refused(&registry, block("beyond")).contains("BLOCKS_MAX"));
+}

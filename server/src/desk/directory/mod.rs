@@ -151,6 +151,9 @@ impl Directory {
             Some(dir) => Connection::open(dir.join(FILE))?,
             None => Connection::open_in_memory()?,
         };
+        if let Some(dir) = dir {
+            crate::auth::restrict(&dir.join(FILE)).map_err(storage)?;
+        }
         db.busy_timeout(std::time::Duration::from_secs(5))?;
         if dir.is_some() {
             db.pragma_update(None, "journal_mode", "WAL")?;
@@ -296,7 +299,14 @@ impl Directory {
             let name = name.to_owned();
             return Err(DirectoryError::Unknown { kind, name });
         }
-        audit(&transaction, tenant, by, &format!("delete {kind}"), name, "null")?;
+        audit(
+            &transaction,
+            tenant,
+            by,
+            &format!("delete {kind}"),
+            name,
+            "null",
+        )?;
         transaction.commit()?;
         *self.roster.write() = Arc::new(read(&db)?);
         Ok(())
@@ -382,11 +392,37 @@ impl Directory {
              VALUES (?1, ?2, ?3, ?4, ?5)",
             params![kind, tenant, name, number, body],
         )?;
-        audit(&transaction, tenant, by, &format!("put {kind}"), name, &body)?;
+        audit(
+            &transaction,
+            tenant,
+            by,
+            &format!("put {kind}"),
+            name,
+            &body,
+        )?;
         transaction.commit()?;
         *self.roster.write() = Arc::new(read(&db)?);
         Ok(())
     }
+}
+
+/// A copy of `desk.db` for a backup, if there is one. The server may run.
+pub(crate) fn backup(data: &Path, into: &Path) -> rusqlite::Result<()> {
+    let path = data.join(FILE);
+    if !path.exists() {
+        return Ok(());
+    }
+    let db = Connection::open(path)?;
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    let into = into.join(FILE);
+    db.execute("VACUUM INTO ?1", [into.to_string_lossy()])?;
+    let synced = std::fs::File::open(&into).and_then(|file| file.sync_all());
+    synced.map_err(storage)?;
+    crate::auth::restrict(&into).map_err(storage)
+}
+
+fn storage(error: std::io::Error) -> rusqlite::Error {
+    rusqlite::Error::ToSqlConversionFailure(error.into())
 }
 
 fn audit(

@@ -248,7 +248,12 @@ impl Follower {
             let row: Row = serde_json::from_str(&message.body).map_err(|e| e.to_string())?;
             let is_new = cursor.is_none_or(|cursor| message.seq > cursor);
             let events = translator
-                .row(&row, message.position, is_new.then_some(&*self.router), &roster)
+                .row(
+                    &row,
+                    message.position,
+                    is_new.then_some(&*self.router),
+                    &roster,
+                )
                 .await
                 .map_err(|e| e.to_string())?;
             if is_new {
@@ -283,9 +288,7 @@ impl Follower {
 
     async fn with<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut rusqlite::Connection, &str, &str) -> rusqlite::Result<T>
-        + Send
-        + 'static,
+        work: impl FnOnce(&mut rusqlite::Connection, &str, &str) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, String> {
         let directory: Arc<Directory> = self.tenant.directory.clone();
         let (sink, tenant) = (self.sink.name(), self.tenant.name.clone());

@@ -4,9 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use tidings_core::desk::{
-    AgentId, AgentStatus, Ending, Entry, EpisodeId, How, Record, TeamId,
-};
+use tidings_core::desk::{AgentId, AgentStatus, Ending, Entry, EpisodeId, How, Record, TeamId};
 use tidings_core::ids::{ConversationId, Name, pair_key};
 use tidings_core::message::Message;
 use tidings_core::time::Time;
@@ -90,7 +88,15 @@ impl Translator {
             _ => 2,
         };
         events.extend(messages);
-        let is_simple = !events.iter().any(|e| matches!(e, DeskEvent::Ended { close: CloseType::Transfer, .. }));
+        let is_simple = !events.iter().any(|e| {
+            matches!(
+                e,
+                DeskEvent::Ended {
+                    close: CloseType::Transfer,
+                    ..
+                }
+            )
+        });
         if is_simple {
             events.sort_by_key(at);
         }
@@ -174,16 +180,7 @@ impl Translator {
         out: &mut Vec<DeskEvent>,
     ) -> Option<EpisodeId> {
         let time_ms = self.wall_ms(time);
-        let id = match record {
-            Record::CustomerLink { episode, .. }
-            | Record::CustomerSaid { episode, .. }
-            | Record::AgentSaid { episode, .. }
-            | Record::Assigned { episode, .. }
-            | Record::Requeued { episode, .. }
-            | Record::TeamTransferred { episode, .. }
-            | Record::Closed { episode, .. } => *episode,
-            _ => return None,
-        };
+        let id = concerned(record)?;
         let episode = self.episodes.get_mut(&id)?;
         let mut end = |episode: &mut Episode, close| {
             out.push(DeskEvent::Ended {
@@ -201,7 +198,14 @@ impl Translator {
                     end(episode, CloseType::Transfer);
                     episode.part += 1;
                     episode.waiting_since = time;
-                    out.push(opened(roster, id, episode.part, &episode.who, episode.team, time_ms));
+                    out.push(opened(
+                        roster,
+                        id,
+                        episode.part,
+                        &episode.who,
+                        episode.team,
+                        time_ms,
+                    ));
                 }
                 episode.agent = Some(*agent);
                 out.push(DeskEvent::Assigned {
@@ -225,12 +229,33 @@ impl Translator {
                 episode.part += 1;
                 episode.agent = None;
                 episode.waiting_since = time;
-                out.push(opened(roster, id, episode.part, &episode.who, episode.team, time_ms));
+                out.push(opened(
+                    roster,
+                    id,
+                    episode.part,
+                    &episode.who,
+                    episode.team,
+                    time_ms,
+                ));
             }
             Record::Closed { why, .. } => end(episode, close_type(*why)),
             _ => {}
         }
         Some(id)
+    }
+}
+
+/// The episode of a record that matters here.
+fn concerned(record: &Record) -> Option<EpisodeId> {
+    match record {
+        Record::CustomerLink { episode, .. }
+        | Record::CustomerSaid { episode, .. }
+        | Record::AgentSaid { episode, .. }
+        | Record::Assigned { episode, .. }
+        | Record::Requeued { episode, .. }
+        | Record::TeamTransferred { episode, .. }
+        | Record::Closed { episode, .. } => Some(*episode),
+        _ => None,
     }
 }
 
@@ -320,7 +345,11 @@ fn agent_log(
     time_ms: i64,
 ) -> DeskEvent {
     let agent = account(roster, agent);
-    let status = if kind == 3 { AgentStatus::Offline } else { status };
+    let status = if kind == 3 {
+        AgentStatus::Offline
+    } else {
+        status
+    };
     DeskEvent::Agent {
         agent,
         kind,

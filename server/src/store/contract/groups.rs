@@ -104,6 +104,21 @@ pub fn members_are_listed(fixture: &mut dyn Fixture) {
     }
 }
 
+/// In pages by name, with how many members each has.
+pub fn groups_are_listed(fixture: &mut dyn Fixture) {
+    for (group, members) in [("#c", 1), ("#a", 2), ("#b", 3)] {
+        let members: Vec<Name> = (0..members).map(|at| name(&format!("u{at}"))).collect();
+        fixture.store().set_group(group, &members).unwrap();
+    }
+    for _ in 0..2 {
+        let page = |after: &str, limit| fixture.store().groups(after, limit).unwrap();
+        assert_eq!(page("", 2), [(name("#a"), 2), (name("#b"), 3)]);
+        assert_eq!(page("#b", 2), [(name("#c"), 1)]);
+        assert!(page("#c", 2).is_empty());
+        fixture.reopen();
+    }
+}
+
 /// It was acknowledged, so it is acknowledged again.
 pub fn a_duplicate_of_a_former_member_is_a_duplicate(fixture: &mut dyn Fixture) {
     fixture

@@ -10,12 +10,14 @@
 pub mod cursors;
 pub mod groups;
 pub mod logins;
+pub mod look;
 pub mod messages;
 pub mod reading;
 pub mod retention;
 
 use tidings_core::custody::{Cursor, Draft, Grant, LoginRecord, Record, Refusal, Verdict, Want};
 use tidings_core::ids::{ConversationId, DeviceId, Name};
+use tidings_core::limits;
 use tidings_core::message::MessageRef;
 
 use super::{Page, Store};
@@ -51,7 +53,7 @@ macro_rules! store_contract {
             the_backlog_is_in_the_order_of_custody, nothing_behind_is_nothing);
         $crate::store_contract!(@ $fixture, groups:
             only_members_send, no_group_no_message, a_member_owes_nothing_from_before_he_joined,
-            a_group_that_is_gone_and_comes_back, members_are_listed,
+            a_group_that_is_gone_and_comes_back, members_are_listed, groups_are_listed,
             a_duplicate_of_a_former_member_is_a_duplicate);
         $crate::store_contract!(@ $fixture, reading:
             a_load_merges_by_position, a_load_is_bounded_by_messages, a_load_is_bounded_by_bytes,
@@ -62,6 +64,10 @@ macro_rules! store_contract {
             the_old_goes, what_a_device_waits_for_stays, a_device_not_seen_for_long_waits_for_nothing,
             numbers_go_on_after_everything_went, only_prefixes_go, a_removed_id_may_come_again,
             a_group_waits_for_its_members);
+        $crate::store_contract!(@ $fixture, look:
+            a_message_is_found_by_its_id, a_message_of_a_sender_is_found, so_many_are_found,
+            users_are_listed, a_profile_names_the_devices, receipts_follow_the_cursors,
+            receipts_of_a_new_member, the_size_is_about_right);
     };
     (@ $fixture:expr, $module:ident: $($name:ident),* $(,)?) => {
         mod $module {

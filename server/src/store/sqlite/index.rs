@@ -142,6 +142,11 @@ impl Index {
         Ok(0)
     }
 
+    /// With which hashes of keys are made.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     fn step(&mut self, inner: &Inner, rows: &[Followed], upto: u64) -> Result<(), StoreError> {
         self.keys(inner, rows, upto)?;
         self.conversations(rows, upto)

@@ -115,9 +115,12 @@ pub(super) fn rewrite(
     let sum = checksum(message, row.prev, row.jump, false);
     let sql = "UPDATE log SET typeu = ?2, body = ?3, checksum = ?4 WHERE position = ?1";
     let position = message.position as i64;
-    transaction
-        .prepare_cached(sql)?
-        .execute(params![position, message.typeu, &*message.body, sum])?;
+    transaction.prepare_cached(sql)?.execute(params![
+        position,
+        message.typeu,
+        &*message.body,
+        sum
+    ])?;
     Ok(())
 }
 
@@ -256,26 +259,33 @@ impl Reader<'_> {
         position: u64,
         limit: usize,
     ) -> Result<Vec<LogRow>, StoreError> {
+        let mut found = Vec::new();
         let mut damaged = None;
-        let rows = self.read(|connection| {
-            let mut statement = connection.prepare_cached(AFTER)?;
-            let mut rows = statement.query(params![position as i64, limit as i64])?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                match decode(row)? {
-                    Some(row) => found.push(row),
-                    None => {
-                        damaged = Some(number(row, 0)?);
-                        break;
-                    }
-                }
-            }
-            Ok(found)
+        self.each_after(position, limit, |position, row| match row {
+            Some(row) => found.push(row),
+            None => damaged = damaged.or(Some(position)),
         })?;
         match damaged {
             Some(position) => Err(self.damaged(position)),
-            None => Ok(rows),
+            None => Ok(found),
         }
+    }
+
+    /// The same one by one: `None` for a row that is not what was written.
+    pub(super) fn each_after(
+        &self,
+        position: u64,
+        limit: usize,
+        mut each: impl FnMut(u64, Option<LogRow>),
+    ) -> Result<(), StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(AFTER)?;
+            let mut rows = statement.query(params![position as i64, limit as i64])?;
+            while let Some(row) = rows.next()? {
+                each(number(row, 0)?, decode(row)?);
+            }
+            Ok(())
+        })
     }
 
     /// True if retention left a row without a message above this position.

@@ -112,6 +112,23 @@ impl Inner {
         })
     }
 
+    /// See [`super::super::Store::groups`].
+    pub(super) fn groups(
+        &self,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<(Name, usize)>, StoreError> {
+        let sql = "SELECT name, count(*) FROM groups WHERE name > ?1
+                   GROUP BY name ORDER BY name LIMIT ?2";
+        self.readers.get()?.read(|connection| {
+            let mut statement = connection.prepare_cached(sql)?;
+            let sized =
+                |row: &rusqlite::Row<'_>| Ok((row.get_ref(0)?.as_str()?.into(), row.get(1)?));
+            let found = statement.query_map(params![after, limit as i64], sized)?;
+            found.collect()
+        })
+    }
+
     /// See [`super::super::Store::profile`].
     pub(super) fn profile(&self, user: &str) -> Result<Option<Profile>, StoreError> {
         let user = self.readers.get()?.user(user)?;

@@ -2,10 +2,13 @@
 //! newest part of both in memory, which makes reads right meanwhile.
 //!
 //! `files` the directory · `log` rows and readers · `writer` the commit · `index` and `keys` what
-//! follows · `read` backlog, load, history · `retain` removal · `keeper` the two threads.
+//! follows · `read` backlog, load, history · `retain` removal · `backup` and `check` what operators ask ·
+//! `keeper` the two threads.
 //! Not here: the decision about a batch (`plan`), the memory (`tail`) and the arithmetic of the
 //! pointers (`chain`), which the stores share. Called through [`Store`] only.
 
+mod backup;
+mod check;
 mod dirty;
 mod files;
 mod index;
@@ -28,7 +31,10 @@ use tidings_core::ids::{DeviceId, Name};
 use tidings_core::message::{Message, MessageRef};
 
 use super::tail::Tail;
-use super::{Conversation, Durability, Page, Profile, Receipt, Search, Size, Store, StoreError};
+use super::{
+    Checked, Conversation, Durability, Page, Profile, Receipt, Retained, Search, Size, Store,
+    StoreError,
+};
 use dirty::Dirty;
 use files::Paths;
 use index::Index;
@@ -238,7 +244,11 @@ impl Store for SqliteStore {
         Ok((!members.is_empty()).then_some(members))
     }
 
-    fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<bool, StoreError> {
+    fn groups(&self, after: &str, limit: usize) -> Result<Vec<(Name, usize)>, StoreError> {
+        self.inner.groups(after, limit)
+    }
+
+    fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<Retained, StoreError> {
         self.inner.retain(before_ms, devices_since_ms)
     }
 
@@ -260,6 +270,14 @@ impl Store for SqliteStore {
 
     fn size(&self) -> Result<Size, StoreError> {
         self.inner.size()
+    }
+
+    fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        self.inner.backup(to)
+    }
+
+    fn check(&self) -> Result<Checked, StoreError> {
+        self.inner.check()
     }
 
     fn is_immediate(&self) -> bool {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::super::{Page, StoreError};
+use super::super::{Page, Retained, StoreError};
 use super::Inner;
 use super::log::{self, LogRow, Reader};
 
@@ -29,7 +29,11 @@ struct Removal {
 
 impl Inner {
     /// See [`super::super::Store::retain`].
-    pub(super) fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<bool, StoreError> {
+    pub(super) fn retain(
+        &self,
+        before_ms: i64,
+        devices_since_ms: i64,
+    ) -> Result<Retained, StoreError> {
         let mut pass = self.pass.lock();
         if pass.at == 0 {
             while self.follow()? {}
@@ -67,7 +71,10 @@ impl Inner {
             self.signal.wrote(bytes, self.options.checkpoint_bytes);
         }
         pass.at = if more { next } else { 0 };
-        Ok(more)
+        // A head's row that had stayed goes without a message.
+        let messages = removal.gone.iter().chain(&removal.blank);
+        let removed = messages.filter(|row| !row.removed).count() as u64;
+        Ok(Retained { removed, more })
     }
 
     /// See [`super::super::Store::redact`].

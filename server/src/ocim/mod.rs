@@ -1,0 +1,191 @@
+//! OCIM at the edge: customers and agents of the customer-service demos. `ocim-protocol.md`.
+//!
+//! Here: what `/ws.io` and `/poll.io` on the HTTP port and the listener for desktop agents do with
+//! packets; who a request is from; sessions that outlive a connection. Not here: the form of packets
+//! (`core::wire::ocim`), what happens to a customer (`desk`), messages and their delivery (`handle`,
+//! whose links inside the process are what customers here are to the rest of the server).
+//!
+//! - `chain`: the way of a request: `authorization`, then `polling`, then `websocket`
+//! - `request`, `answer`: HTTP around it
+//! - `session`, `table`, `line`: a customer while he is here, all of them, what waits for one
+//! - `websocket`, `upgraded`: a WebSocket's beginning, and the rest of its life
+//! - `agents`, `tcp`: the other side of the desk, and its desktop client
+//! - `notices`: what the desk tells a customer, as packets
+//!
+//! Called by `api`, for everything under these two paths, and by `Server` for desktop agents.
+
+mod agents;
+mod answer;
+mod authorization;
+mod chain;
+mod line;
+mod notices;
+mod polling;
+mod request;
+mod session;
+pub(crate) mod settings;
+mod table;
+pub(crate) mod tcp;
+#[cfg(test)]
+mod tests;
+mod upgraded;
+mod websocket;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::Method;
+use axum::response::Response;
+use parking_lot::Mutex;
+use tidings_core::bucket::{Buckets, Rate};
+use tidings_core::desk::EpisodeId;
+use tidings_core::ids::Name;
+use tidings_core::limits;
+use tidings_core::wire::ocim::{Packet, PacketType};
+
+use crate::auth::{Access, network};
+use crate::clock::Clock;
+use crate::desk::{CustomerAct, Desks, TeamRef};
+use crate::handle::Handle;
+use crate::transport::watched::Written;
+use answer::Form;
+use request::Asked;
+use session::Session;
+use table::Table;
+
+/// What customers and agents of OCIM share.
+#[derive(Debug)]
+pub(crate) struct Ocim {
+    settings: settings::Ocim,
+    handle: Handle,
+    access: Access,
+    desks: Desks,
+    /// The HTTP port speaks TLS: cookies may demand it.
+    secure: bool,
+    clock: Clock,
+    customers: Table<Session>,
+    /// New visitors by address.
+    visitors: Mutex<Buckets<IpAddr>>,
+}
+
+/// Paths that belong to OCIM: everything that begins so.
+const PATHS: [&str; 2] = ["/ws.io", "/poll.io"];
+
+/// Whether a request is for OCIM.
+pub(crate) fn is_path(path: &str) -> bool {
+    PATHS.iter().any(|prefix| path.starts_with(prefix))
+}
+
+impl Ocim {
+    pub(crate) fn new(
+        settings: settings::Ocim,
+        handle: Handle,
+        (access, desks): (Access, Desks),
+        secure: bool,
+    ) -> Arc<Ocim> {
+        let rate = Rate {
+            burst: limits::OCIM_VISITORS_PER_ADDRESS,
+            refill_ms: limits::OCIM_VISITORS_REFILL_MS,
+        };
+        Arc::new(Ocim {
+            customers: Table::new(settings.sessions_per_address),
+            settings,
+            handle,
+            access,
+            desks,
+            secure,
+            clock: Clock::start(),
+            visitors: Mutex::new(Buckets::new(rate, limits::OCIM_ADDRESSES_REMEMBERED_MAX)),
+        })
+    }
+
+    /// Answers one request from `address`, over a connection whose bytes are counted in `written`.
+    pub(crate) async fn answer(
+        self: &Arc<Self>,
+        request: Request,
+        address: IpAddr,
+        written: Written,
+    ) -> Response {
+        let form = Form::of(request.headers(), &self.settings);
+        if request.method() == Method::OPTIONS {
+            return form.preflight();
+        }
+        let before = written.bytes();
+        let (answer, polled) = match Asked::read(request, address).await {
+            Ok(asked) => chain::run(self, asked, &form).await,
+            Err(refused) => (refused, None),
+        };
+        let (response, bytes) = form.dress(answer);
+        if let Some(polled) = polled {
+            polled.answered(written, before + bytes);
+        }
+        response
+    }
+
+    /// Whom customers write to.
+    fn team(&self) -> Option<TeamRef> {
+        let name = Some(&*self.settings.team).filter(|name| !name.is_empty());
+        self.desks.team(None, name)
+    }
+
+    /// What a customer does to his chat: ends it, rates it. In words why not.
+    async fn act(&self, customer: &Name, packet: &Packet) -> Result<(), String> {
+        let team = self
+            .team()
+            .ok_or("there is no support team: see ocim.team")?;
+        let act = match packet.kind {
+            PacketType::Evaluate => rating(packet)?,
+            _ => CustomerAct::Leave,
+        };
+        let done = self.desks.customer(customer, &team.address, act).await;
+        done.map_err(|error| error.to_string())
+    }
+
+    /// A customer is gone: he waits no longer, and nobody serves him.
+    async fn gone(&self, session: &Session) {
+        let Some(team) = self.team() else {
+            return;
+        };
+        let left = self
+            .desks
+            .customer(&session.user, &team.address, CustomerAct::Leave);
+        if let Err(error) = left.await {
+            tracing::trace!(user = %session.user, %error, "there was nothing to leave");
+        }
+    }
+
+    /// Milliseconds since 1970 UTC.
+    fn wall_ms(&self) -> i64 {
+        self.clock.now().wall_ms
+    }
+
+    /// Whether one more visitor may come from there now. This machine itself is spared.
+    fn admits_visitor(&self, address: IpAddr) -> bool {
+        if address.to_canonical().is_loopback() {
+            return true;
+        }
+        let now = self.clock.now().mono;
+        self.visitors.lock().take(now, network(address), 0) == 0
+    }
+}
+
+/// EVALUATE of a customer (§13): the chat in `cid`, `opinion` 1 to 5 and `suggest` in the content.
+fn rating(packet: &Packet) -> Result<CustomerAct, String> {
+    #[derive(serde::Deserialize)]
+    struct Rating {
+        opinion: u8,
+        #[serde(default)]
+        suggest: String,
+    }
+    let episode = packet.cid.as_deref().unwrap_or_default().parse();
+    let episode = episode.map_err(|_| "`cid` is not a number in decimal")?;
+    let rating: Rating = serde_json::from_str(packet.content()).map_err(|error| {
+        format!("`body.content` is not {{\"opinion\":1…5,\"suggest\":…}}: {error}")
+    })?;
+    Ok(CustomerAct::Rate {
+        episode: EpisodeId(episode),
+        stars: rating.opinion,
+        text: rating.suggest,
+    })
+}

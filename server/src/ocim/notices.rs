@@ -1,0 +1,255 @@
+//! What a customer's link brings, as packets (§5, §11.4, §11.5).
+
+use tidings_core::message::Message;
+use tidings_core::wire::code;
+use tidings_core::wire::ocim::{BodyType, BuildChat, Identity, Packet, PacketType, Party};
+
+use super::Ocim;
+use crate::desk::notice::{ClosedBy, CustomerEvent, Notice, for_customer};
+
+/// What must be known of a session to tell the first of something from the next.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// The episode in whose queue he was told his place.
+    waiting: Option<u64>,
+    /// The episode that is open.
+    episode: Option<u64>,
+}
+
+/// The packet that a message means to a customer; `None` if it means nothing to him.
+pub(super) fn packet(
+    ocim: &Ocim,
+    customer: &str,
+    told: &mut Told,
+    message: &Message,
+) -> Option<Packet> {
+    let packet = match message.from.starts_with('@') {
+        true => from_team(ocim, customer, told, message)?,
+        false => {
+            let from = Party::of(&message.from, "", Identity::Null);
+            Packet {
+                from: Some(from),
+                ..text(message.typeu, &message.body)
+            }
+            .pid(&*message.id)
+        }
+    };
+    let to = Some(Party::of(customer, "", Identity::Customer));
+    let packet = Packet { to, ..packet };
+    Some(packet.at(message.time_ms))
+}
+
+/// A text, a picture or a card.
+fn text(typeu: i32, text: &str) -> Packet {
+    Packet::new(PacketType::Message).body(body_kind(typeu), text)
+}
+
+/// What a kind of message is called in a packet.
+pub(super) fn body_kind(typeu: i32) -> BodyType {
+    match typeu {
+        code::DESK_IMAGE => BodyType::Image,
+        code::DESK_ORDER => BodyType::Order,
+        code::DESK_GOODS => BodyType::Goods,
+        code::DESK_LOGISTICS => BodyType::Logistics,
+        code::DESK_ROBOT => BodyType::Robot,
+        code::DESK_NOTE => BodyType::Tip,
+        _ => BodyType::Text,
+    }
+}
+
+fn from_team(ocim: &Ocim, customer: &str, told: &mut Told, message: &Message) -> Option<Packet> {
+    let event = match for_customer(message) {
+        Ok(event) => event,
+        Err(error) => {
+            tracing::warn!(%error, "a desk's notice cannot be read");
+            return None;
+        }
+    };
+    let greeting = |kind, prefix: &str, text: String| {
+        let packet = Packet::new(PacketType::BuildChat).from_sys();
+        packet.body(kind, text).pid(made(prefix, message))
+    };
+    let packet = match event {
+        CustomerEvent::Notice(notice) => return of_notice(ocim, customer, told, message, notice),
+        CustomerEvent::TeamGreeting(text) => greeting(BodyType::TeamGreet, "909", text),
+        CustomerEvent::AgentGreeting(text) => greeting(BodyType::WaiterGreet, "902", text),
+        CustomerEvent::Text {
+            agent,
+            id,
+            typeu,
+            text: said,
+        } => {
+            let known = ocim.desks.agent_of(&message.from, agent);
+            let (account, title) = known.unwrap_or_default();
+            let from = Some(Party::of(&account, &title, Identity::Waiter));
+            let packet = text(typeu, &said).pid(id);
+            Packet { from, ..packet }
+        }
+        CustomerEvent::Gone => return None,
+    };
+    Some(in_chat(packet, told.episode))
+}
+
+fn in_chat(packet: Packet, episode: Option<u64>) -> Packet {
+    match episode {
+        Some(episode) => packet.cid(episode),
+        None => packet,
+    }
+}
+
+/// An id as the original's servers make them, the same each time that the message comes.
+fn made(prefix: &str, message: &Message) -> String {
+    format!("{prefix}-{}", message.id)
+}
+
+fn of_notice(
+    ocim: &Ocim,
+    customer: &str,
+    told: &mut Told,
+    message: &Message,
+    notice: Notice,
+) -> Option<Packet> {
+    let plain = |kind, body, content: String| Packet::new(kind).from_sys().body(body, content);
+    let (episode, packet) = match notice {
+        Notice::Finding { episode } => {
+            let packet = Packet::new(PacketType::BuildChat);
+            (episode, packet.body(BodyType::BuildingChat, "正在分配客服"))
+        }
+        Notice::Connected {
+            episode,
+            agent,
+            agent_name,
+            team,
+            transferred,
+            ..
+        } => {
+            told.waiting = None;
+            let content = build_chat(ocim, customer, &team, "").to_json();
+            let (kind, prefix) = match transferred {
+                false => (PacketType::BuildChat, "901"),
+                true => (PacketType::Transfer, "911"),
+            };
+            let packet = Packet::new(kind).body(BodyType::Success, content);
+            let from = Some(Party::of(&agent, &agent_name, Identity::Sys));
+            let packet = Packet { from, ..packet };
+            (episode, packet.pid(made(prefix, message)))
+        }
+        Notice::Waiting { episode } => {
+            let queued = "客服忙，已为您排队";
+            (
+                episode,
+                plain(PacketType::Message, BodyType::Tip, queued.to_owned()),
+            )
+        }
+        Notice::Position {
+            episode, position, ..
+        } => (episode, place(told, episode, position)),
+        Notice::IdleWarning { episode, text } => (
+            episode,
+            plain(PacketType::Message, BodyType::TimeoutTip, text),
+        ),
+        Notice::Closed { episode, by, text } => {
+            let packet = closed(by, text);
+            let (chat, said) = (in_chat(packet, Some(episode)), told);
+            *said = Told::default();
+            return Some(chat);
+        }
+        Notice::AskRating { episode } => {
+            let packet = Packet::new(PacketType::Evaluate).from_sys();
+            return Some(packet.cid(episode));
+        }
+        Notice::Recalled { episode, id } => {
+            let packet = Packet::new(PacketType::Revocation).from_sys();
+            return Some(packet.pid(id).cid(episode));
+        }
+        Notice::OfflineForm { text } => {
+            return Some(plain(PacketType::NonWorkingTime, BodyType::Text, text));
+        }
+    };
+    told.episode = Some(episode);
+    Some(packet.cid(episode))
+}
+
+/// His place when he joins the queue, and when it changes (§11.5).
+fn place(told: &mut Told, episode: u64, position: u64) -> Packet {
+    let joins = told.waiting.replace(episode) != Some(episode);
+    let content = position.to_string();
+    match joins {
+        true => {
+            let packet = Packet::new(PacketType::BuildChat).from_sys();
+            packet.body(BodyType::Waiting, content)
+        }
+        false => {
+            let packet = Packet::new(PacketType::Broadcast).body(BodyType::WaitingNo, content);
+            let from = Some(Party::of("sys", "", Identity::Waiter));
+            Packet { from, ..packet }
+        }
+    }
+}
+
+/// The end of an episode, to either side.
+pub(super) fn closed(by: ClosedBy, text: String) -> Packet {
+    let (kind, body) = match by {
+        ClosedBy::Agent => (PacketType::CloseChat, BodyType::WaiterClose),
+        ClosedBy::Idle => (PacketType::Message, BodyType::TimeoutClose),
+        ClosedBy::Customer | ClosedBy::LeftMessage => {
+            (PacketType::CloseChat, BodyType::CustomerClose)
+        }
+    };
+    Packet::new(kind).from_sys().body(body, text)
+}
+
+/// What both sides are told about a chat.
+pub(super) fn build_chat(ocim: &Ocim, customer: &str, team: &str, reason: &str) -> BuildChat {
+    let info = ocim.desks.team_info(&format!("@{team}"));
+    let tenant = ocim.desks.team(None, Some(team));
+    BuildChat {
+        tenant: tenant
+            .map(|team| team.tenant.to_string())
+            .unwrap_or_default(),
+        team: team.to_owned(),
+        team_name: info.map(|team| team.title).unwrap_or_default(),
+        login: !customer.starts_with('~'),
+        // Nothing is told to us about the device: "other".
+        device: "5".to_owned(),
+        reason: reason.to_owned(),
+        ..BuildChat::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_place_is_told_otherwise_than_the_next() {
+        let mut told = Told::default();
+        let words = |packet: Packet| (packet.kind, packet.body_kind(), packet.content().to_owned());
+        let joined = (
+            PacketType::BuildChat,
+            Some(BodyType::Waiting),
+            "3".to_owned(),
+        );
+        assert_eq!(words(place(&mut told, 7, 3)), joined);
+        let moved = (
+            PacketType::Broadcast,
+            Some(BodyType::WaitingNo),
+            "2".to_owned(),
+        );
+        assert_eq!(words(place(&mut told, 7, 2)), moved);
+        assert_eq!(place(&mut told, 8, 1).kind, PacketType::BuildChat);
+    }
+
+    #[test]
+    fn who_closed_is_in_the_body() {
+        let words = |by| {
+            let packet = closed(by, String::new());
+            (packet.kind, packet.body_kind().unwrap())
+        };
+        let close = PacketType::CloseChat;
+        assert_eq!(words(ClosedBy::Agent), (close, BodyType::WaiterClose));
+        assert_eq!(words(ClosedBy::Customer), (close, BodyType::CustomerClose));
+        let idle = (PacketType::Message, BodyType::TimeoutClose);
+        assert_eq!(words(ClosedBy::Idle), idle);
+    }
+}

@@ -1,0 +1,141 @@
+//! What a request says, read and bounded before anybody decides about it.
+
+use std::net::IpAddr;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method, StatusCode, Version, header};
+use http_body_util::BodyExt as _;
+use hyper::upgrade::OnUpgrade;
+use tidings_core::limits;
+use tidings_core::secret::Secret;
+use tidings_core::wire::ocim::{Packet, PacketType, QueryError, decode, parse_query};
+
+use super::answer::Answer;
+
+/// The name of the one cookie.
+pub(super) const COOKIE: &str = "tidings-session";
+
+/// One request.
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) headers: HeaderMap,
+    pub(super) address: IpAddr,
+    /// What becomes of the connection, if the client wants to leave HTTP.
+    pub(super) upgrade: Option<OnUpgrade>,
+    pub(super) packet: Packet,
+    /// The packet stood in the URL.
+    pub(super) packet_in_url: bool,
+    pub(super) ack: Option<u64>,
+    /// A token in the query, in the header, in the cookie: the first that there is counts.
+    pub(super) tokens: Tokens,
+}
+
+/// Where a session's token can stand.
+#[derive(Default)]
+pub(super) struct Tokens {
+    pub(super) query: Option<Secret>,
+    pub(super) bearer: Option<Secret>,
+    pub(super) cookie: Option<Secret>,
+}
+
+impl Asked {
+    /// Reads head and body.
+    pub(super) async fn read(request: Request, address: IpAddr) -> Result<Asked, Answer> {
+        let (mut head, body) = request.into_parts();
+        if head.method != Method::GET && head.method != Method::POST {
+            let refused = Answer::refuse(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "GET, POST and OPTIONS are taken here",
+            );
+            let allow = axum::http::HeaderValue::from_static("GET, POST, OPTIONS");
+            return Err(refused.header(header::ALLOW, allow));
+        }
+        let query = head.uri.query().unwrap_or_default();
+        let query = parse_query(query).map_err(|error| {
+            let status = match error {
+                QueryError::TooLong { .. } => StatusCode::URI_TOO_LONG,
+                _ => StatusCode::UNAUTHORIZED,
+            };
+            Answer::refuse(status, &error.to_string())
+        })?;
+        let body = read_body(body).await?;
+        let unreadable = |reason: &str| Answer::refuse(StatusCode::UNAUTHORIZED, reason);
+        let (json, packet_in_url) = match (&body[..], &query.packet) {
+            ([], Some(packet)) => (packet.as_bytes(), true),
+            ([], None) => return Err(unreadable("there is no `packet`")),
+            (body, _) => (body, false),
+        };
+        let packet = decode(json).map_err(|error| unreadable(&error.to_string()))?;
+        let tokens = Tokens {
+            query: query.token,
+            bearer: bearer(&head.headers),
+            cookie: cookie(&head.headers),
+        };
+        Ok(Asked {
+            method: head.method,
+            version: head.version,
+            upgrade: head.extensions.remove(),
+            headers: head.headers,
+            address,
+            packet,
+            packet_in_url,
+            ack: query.ack,
+            tokens,
+        })
+    }
+
+    /// True if a password or token stands in the URL.
+    pub(super) fn has_credentials_in_url(&self) -> bool {
+        let is_auth = self.packet.kind == PacketType::Auth;
+        self.tokens.query.is_some()
+            || (self.packet_in_url && is_auth && !self.packet.content().is_empty())
+    }
+
+    /// The session's token.
+    pub(super) fn token(&self) -> Option<&Secret> {
+        let tokens = &self.tokens;
+        let given = tokens.query.as_ref().or(tokens.bearer.as_ref());
+        given.or(tokens.cookie.as_ref())
+    }
+}
+
+/// The whole body; one that is too long is refused as soon as that is known.
+async fn read_body(mut body: Body) -> Result<Vec<u8>, Answer> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            let reason = "the body was cut off";
+            return Err(Answer::refuse(StatusCode::BAD_REQUEST, reason));
+        };
+        if let Some(data) = frame.data_ref() {
+            bytes.extend_from_slice(data);
+        }
+        if bytes.len() > limits::OCIM_PACKET_BYTES_MAX {
+            let max = limits::OCIM_PACKET_BYTES_MAX;
+            let reason = format!("the packet has more than {max} bytes: send less");
+            return Err(Answer::refuse(StatusCode::PAYLOAD_TOO_LARGE, &reason));
+        }
+    }
+    Ok(bytes)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<Secret> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim())?;
+    Some(Secret::from(token))
+}
+
+fn cookie(headers: &HeaderMap) -> Option<Secret> {
+    let all = headers.get_all(header::COOKIE).into_iter();
+    let pairs = all
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'));
+    let ours = pairs.filter_map(|pair| pair.split_once('='));
+    let mut found = ours.filter(|(name, _)| name.trim() == COOKIE);
+    found.next().map(|(_, value)| Secret::from(value.trim()))
+}
