@@ -4,12 +4,16 @@
 //! (connections, queues, paused readers, the store) is counted when somebody asks. Written to by
 //! `router`; read by the API, as Prometheus' text and as JSON.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tidings_core::custody::{Record, Verdict};
+use tidings_core::ids::Name;
+
+use crate::desk::show::{Figures, STATUSES};
 
 /// How a number behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +67,13 @@ table! {
     MISSED Counter "notices" "tidings_notices_missed_total" "Notices that the application's listener was too slow for."
     STORED Gauge "messages" "tidings_store_messages" "Messages in the store, about."
     STORE_BYTES Gauge "bytes" "tidings_store_bytes" "Size of the store."
+    DESK_WAITING Gauge "customers" "tidings_desk_waiting_customers" "Customers who wait for an agent, by tenant and team."
+    DESK_LONGEST Gauge "seconds" "tidings_desk_longest_wait_seconds" "How long the customer who waits longest has waited, by tenant and team."
+    DESK_SERVED Gauge "customers" "tidings_desk_served_customers" "Customers whom an agent serves, by tenant and team."
+    DESK_ATTENDED Gauge "agents" "tidings_desk_team_agents" "Agents who take customers of a team, by tenant and team."
+    DESK_AGENTS Gauge "agents" "tidings_desk_agents" "Agents, by tenant and status; without a session they are offline."
+    DESK_SLOTS Gauge "slots" "tidings_desk_slots" "How many customers the agents who take some serve at most, by tenant."
+    DESK_TAKEN Gauge "thousandths" "tidings_desk_slots_taken_thousandths" "How much of those slots is taken, by tenant."
 }
 
 /// Whom a message is for.
@@ -198,7 +209,7 @@ impl Metrics {
         let transports = TRANSPORTS.into_iter().zip(sample.connections);
         all.labelled(
             CONNECTIONS,
-            transports.map(|(name, n)| (vec![("transport", name)], n)),
+            transports.map(|(name, n)| (vec![("transport", name.into())], n)),
         );
         all.plain(SESSIONS, sample.sessions);
         let logins = [
@@ -209,15 +220,17 @@ impl Metrics {
             LOGINS,
             logins
                 .into_iter()
-                .map(|(name, n)| (vec![("outcome", name)], n)),
+                .map(|(name, n)| (vec![("outcome", name.into())], n)),
         );
         let messages = KINDS
             .iter()
             .zip(&self.messages)
             .flat_map(|(kind, outcomes)| {
                 let outcomes = OUTCOMES.iter().zip(outcomes);
-                outcomes
-                    .map(move |(outcome, n)| (vec![("kind", *kind), ("outcome", *outcome)], of(n)))
+                outcomes.map(move |(outcome, n)| {
+                    let labels = vec![("kind", (*kind).into()), ("outcome", (*outcome).into())];
+                    (labels, of(n))
+                })
             });
         all.labelled(MESSAGES, messages);
         all.plain(DELIVERIES, of(&self.deliveries));
@@ -234,11 +247,23 @@ impl Metrics {
         all.plain(MISSED, sample.notices_missed);
         all.plain(STORED, sample.store.messages);
         all.plain(STORE_BYTES, sample.store.bytes);
+        // Filled by whoever has asked the desks.
+        for metric in [
+            DESK_WAITING,
+            DESK_LONGEST,
+            DESK_SERVED,
+            DESK_ATTENDED,
+            DESK_AGENTS,
+            DESK_SLOTS,
+            DESK_TAKEN,
+        ] {
+            all.labelled(metric, []);
+        }
         all
     }
 }
 
-type Labels = Vec<(&'static str, &'static str)>;
+type Labels = Vec<(&'static str, Cow<'static, str>)>;
 
 #[derive(Debug, Clone)]
 struct Reading {
@@ -269,6 +294,46 @@ impl Snapshot {
     ) {
         let values = Values::Numbers(values.into_iter().collect());
         self.0.push((metric, values));
+    }
+
+    /// Adds the figures of desks, by tenant.
+    pub(crate) fn desks(&mut self, desks: &[(Name, Figures)]) {
+        let of_tenant = |tenant: &Name| ("tenant", Cow::from(tenant.to_string()));
+        for (tenant, figures) in desks {
+            for team in &figures.teams {
+                let numbers = [
+                    (DESK_WAITING, team.waiting),
+                    (DESK_LONGEST, team.longest_wait_ms / 1000),
+                    (DESK_SERVED, team.serving),
+                    (DESK_ATTENDED, team.agents_online),
+                ];
+                for (metric, number) in numbers {
+                    let labels = vec![of_tenant(tenant), ("team", team.team.clone().into())];
+                    self.add(metric, labels, number);
+                }
+            }
+            for (status, number) in STATUSES.into_iter().zip(figures.agents) {
+                let labels = vec![of_tenant(tenant), ("status", status.into())];
+                self.add(DESK_AGENTS, labels, number);
+            }
+            self.add(DESK_SLOTS, vec![of_tenant(tenant)], figures.slots);
+            self.add(
+                DESK_TAKEN,
+                vec![of_tenant(tenant)],
+                figures.slots_taken_permille,
+            );
+        }
+    }
+
+    fn add(&mut self, metric: &'static Metric, labels: Labels, number: u64) {
+        for (known, values) in &mut self.0 {
+            if let Values::Numbers(numbers) = values
+                && *known == metric
+            {
+                numbers.push((labels, number));
+                return;
+            }
+        }
     }
 
     fn histogram(&mut self, metric: &'static Metric, histogram: &Histogram) {
@@ -311,7 +376,7 @@ impl Snapshot {
                     let values = numbers.iter().map(|(labels, value)| {
                         let labels: Map<String, Value> = labels
                             .iter()
-                            .map(|(k, v)| ((*k).into(), json!(v)))
+                            .map(|(k, v)| ((*k).into(), json!(&**v)))
                             .collect();
                         json!({ "labels": labels, "value": value })
                     });
@@ -338,7 +403,7 @@ fn braces(labels: &Labels) -> String {
     if labels.is_empty() {
         return String::new();
     }
-    // All of them are our own words: nothing in them needs an escape.
+    // Our own words, and names of tenants and teams: nothing in them needs an escape.
     let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}=\"{v}\"")).collect();
     format!("{{{}}}", labels.join(","))
 }

@@ -14,15 +14,22 @@ use serde_json::Value;
 use super::problem::Problem;
 use super::{Api, Peer, access};
 use crate::auth::Scope;
+use crate::metrics::Snapshot;
 
 pub(super) fn routes() -> Routes<Arc<Api>> {
     Routes::new().route("/metrics", get(metrics))
 }
 
 pub(super) async fn show(State(api): State<Arc<Api>>) -> Result<Json<Value>, Problem> {
+    Ok(Json(stats(&api).await?.json()))
+}
+
+/// Everything, with the figures of the desks.
+async fn stats(api: &Api) -> Result<Snapshot, Problem> {
     let stats = api.handle.stats().await;
-    let stats = stats.map_err(|error| Problem::of("stats", error))?;
-    Ok(Json(stats.json()))
+    let mut stats = stats.map_err(|error| Problem::of("stats", error))?;
+    stats.desks(&api.desks.all_figures().await);
+    Ok(stats)
 }
 
 fn is_loopback(address: IpAddr) -> bool {
@@ -45,8 +52,7 @@ async fn metrics(
             return Err(Problem::new(StatusCode::UNAUTHORIZED, detail).field("Authorization"));
         }
     }
-    let stats = api.handle.stats().await;
-    let stats = stats.map_err(|error| Problem::of("stats", error))?;
+    let stats = stats(&api).await?;
     let kind = [(
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",

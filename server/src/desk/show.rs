@@ -8,6 +8,7 @@ use tidings_core::desk::{
 };
 use tidings_core::ids::Name;
 use tidings_core::time::Time;
+use tokio::task::JoinSet;
 
 use super::driver::Driver;
 use super::{DeskError, Desks};
@@ -209,6 +210,21 @@ impl Desks {
     /// If there is no such tenant, or it does not answer.
     pub async fn figures(&self, tenant: &str) -> Result<Figures, DeskError> {
         self.look(tenant, figures).await
+    }
+
+    /// The figures of all tenants, by name; one that does not answer is left out.
+    pub(crate) async fn all_figures(&self) -> Vec<(Name, Figures)> {
+        let mut asked = JoinSet::new();
+        for tenant in self.0.directory.roster().tenants.keys() {
+            let (desks, tenant) = (self.clone(), tenant.clone());
+            asked.spawn(async move {
+                let figures = desks.figures(&tenant).await;
+                figures.ok().map(|figures| (tenant, figures))
+            });
+        }
+        let mut all: Vec<(Name, Figures)> = asked.join_all().await.into_iter().flatten().collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
     }
 }
 

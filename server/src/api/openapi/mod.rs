@@ -3,6 +3,8 @@
 //! Written by hand beside the handlers: the limits come from the table of limits, so that they
 //! cannot differ; that the rest is right is tested over HTTP.
 
+mod desk;
+mod desk_schemas;
 mod paths;
 mod schemas;
 
@@ -22,13 +24,20 @@ pub fn document() -> String {
         },
         "servers": [{ "url": "/api/v1" }],
         "security": [{ "key": [] }],
-        "paths": paths::all(),
+        "paths": all_paths(),
         "components": {
-            "securitySchemes": { "key": {
-                "type": "http",
-                "scheme": "bearer",
-                "description": "A key of scope read (GET), send (also POST) or admin (everything).",
-            } },
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key of scope read (GET), send (also POST) or admin (everything).",
+                },
+                "account": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "Account and password of an agent, a supervisor or an administrator: for `/desk` alone.",
+                },
+            },
             "schemas": schemas::all(),
             "headers": schemas::headers(),
             "responses": responses(),
@@ -40,15 +49,28 @@ pub fn document() -> String {
         { "name": "conversations" },
         { "name": "groups" },
         { "name": "server" },
+        { "name": "desk: set up", "description": "Tenants, teams, skills, agents, canned replies, audit trail." },
+        { "name": "desk: now", "description": "Who waits, who is there, figures." },
+        { "name": "desk: conversations" },
+        { "name": "desk: reports" },
+        { "name": "desk: customers", "description": "A customer's data: export and erasure." },
     ]);
     let mut text = format!("{document:#}");
     text.push('\n');
     text
 }
 
+fn all_paths() -> Value {
+    let mut all = paths::all();
+    if let (Value::Object(all), Value::Object(desk)) = (&mut all, desk::all()) {
+        all.extend(desk);
+    }
+    all
+}
+
 fn about() -> String {
     format!(
-        "Messages, users, conversations and groups of a Tidings server. Times are milliseconds \
+        "Messages, users, conversations, groups and support desks of a Tidings server. Times are milliseconds \
          since 1970 UTC. Ids have 1 to {name} bytes of UTF-8 and no control characters; `#`, `@` \
          and `~` before an id mean a group, a team and a visitor. Refusals are \
          `application/problem+json` and name the `field`, the `limit` and the `value`. A key may \
@@ -62,13 +84,16 @@ fn about() -> String {
 /// What any call may be answered; the name of each is its status.
 const PROBLEMS: [(&str, &str); 11] = [
     ("400", "The request cannot be read."),
-    ("401", "There is no such key."),
+    ("401", "There is no such key or account."),
     (
         "403",
         "The key does not permit this, or the sender is no member of the group.",
     ),
     ("404", "There is no such thing."),
-    ("409", "The key or id was used for something else."),
+    (
+        "409",
+        "The key or id was used for something else, or the desk refuses: see `code`.",
+    ),
     ("413", "Too long."),
     ("415", "The body is not declared as JSON."),
     ("422", "A field breaks a rule."),
@@ -105,10 +130,10 @@ fn reference(schema: &str) -> Value {
 }
 
 /// One call: what it answers when all is well, and how it may be refused beside what any call is.
-struct Call {
-    id: &'static str,
+struct Call<'a> {
+    id: &'a str,
     tag: &'static str,
-    summary: &'static str,
+    summary: &'a str,
     description: String,
     parameters: Vec<Value>,
     body: Option<Value>,
@@ -116,7 +141,7 @@ struct Call {
     problems: &'static [&'static str],
 }
 
-impl Call {
+impl Call<'_> {
     fn json(self) -> Value {
         let mut responses = Map::new();
         responses.insert(self.answer.0.to_owned(), self.answer.1);

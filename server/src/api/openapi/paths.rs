@@ -21,23 +21,23 @@ pub(super) fn all() -> Value {
     })
 }
 
-fn in_path(name: &str, schema: &str, example: &str) -> Value {
+pub(super) fn in_path(name: &str, schema: &str, example: &str) -> Value {
     json!({
         "name": name, "in": "path", "required": true, "schema": reference(schema),
         "example": example,
     })
 }
 
-fn in_query(name: &str, schema: Value, what: &str) -> Value {
+pub(super) fn in_query(name: &str, schema: Value, what: &str) -> Value {
     json!({ "name": name, "in": "query", "schema": schema, "description": what })
 }
 
-fn limit(max: usize) -> Value {
+pub(super) fn limit(max: usize) -> Value {
     let schema = json!({ "type": "integer", "minimum": 1, "maximum": max, "default": 50 });
     in_query("limit", schema, "How many.")
 }
 
-fn ok(schema: &str, what: &str) -> (&'static str, Value) {
+pub(super) fn ok(schema: &str, what: &str) -> (&'static str, Value) {
     let content = json!({ "application/json": { "schema": reference(schema) } });
     let headers = schemas::rate_headers();
     (
@@ -46,7 +46,7 @@ fn ok(schema: &str, what: &str) -> (&'static str, Value) {
     )
 }
 
-fn done(what: &str) -> (&'static str, Value) {
+pub(super) fn done(what: &str) -> (&'static str, Value) {
     let headers = schemas::rate_headers();
     ("204", json!({ "description": what, "headers": headers }))
 }

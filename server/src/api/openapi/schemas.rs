@@ -13,7 +13,14 @@ const ANY: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]+$";
 
 pub(super) fn all() -> Value {
     let mut all = Map::new();
-    for part in [names(), messages(), lists(), people(), numbers()] {
+    for part in [
+        names(),
+        messages(),
+        lists(),
+        people(),
+        numbers(),
+        super::desk_schemas::all(),
+    ] {
         if let Value::Object(part) = part {
             all.extend(part);
         }
@@ -21,7 +28,7 @@ pub(super) fn all() -> Value {
     Value::Object(all)
 }
 
-fn time(what: &str) -> Value {
+pub(super) fn time(what: &str) -> Value {
     json!({ "type": "integer", "format": "int64", "description": format!("{what}, milliseconds since 1970 UTC.") })
 }
 
@@ -63,13 +70,14 @@ fn names() -> Value {
             "description": "A refusal, RFC 9457.",
             "required": ["type", "title", "status", "detail"],
             "properties": {
-                "type": { "type": "string", "const": "about:blank" },
+                "type": { "type": "string", "description": "`about:blank`, or `urn:tidings:desk:` and the code." },
                 "title": { "type": "string" },
                 "status": { "type": "integer" },
                 "detail": { "type": "string", "description": "What is wrong, for people." },
                 "field": { "type": "string", "description": "Which part of the request." },
                 "limit": { "type": "integer", "description": "What is allowed at most." },
                 "value": { "description": "What came." },
+                "code": { "type": "string", "description": "Of a desk's refusal; it stays the same.", "enum": super::desk::CODES },
             },
         },
     })

@@ -1,5 +1,6 @@
 //! Everything of one customer, for whoever wants to have it or to have it gone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,7 +70,8 @@ impl Desks {
         let read = move || store.conversations(&user, limits::DESK_CUSTOMER_TEAMS_MAX);
         let found = router.blocking(read).await;
         let mut found = found.map_err(|error| DeskError::Store(error.to_string()))?;
-        found.retain(|conversation| conversation.peer.starts_with('@'));
+        // `@team/customer` is an agent's, and about somebody else.
+        found.retain(|talk| talk.peer.starts_with('@') && !talk.peer.contains('/'));
         found.sort_by(|a, b| a.peer.cmp(&b.peer));
         Ok(found)
     }
@@ -100,18 +102,16 @@ impl Desks {
         let mut messages = 0;
         for conversation in self.of_customer(user).await? {
             let team = conversation.peer;
-            let mut after = 0;
-            loop {
-                let page = self.written(user, &team, after, PAGE).await?;
-                let Some(last) = page.last() else {
-                    break;
-                };
-                after = last.seq;
-                messages += self.redact(user, &team, page).await?;
+            messages += self.erase_talk(user, &team).await?;
+            let Some(tenant) = self.tenant_of_team(&team) else {
+                continue;
+            };
+            // Agents on ordinary sessions have copies, from an address for each customer.
+            let copies = format!("{team}/{user}");
+            for agent in self.staff(&tenant, user).await? {
+                self.erase_talk(&agent, &copies).await?;
             }
-            if let Some(tenant) = self.tenant_of_team(&team) {
-                self.tables_caught_up(&tenant).await?;
-            }
+            self.tables_caught_up(&tenant).await?;
         }
         let (directory, user) = (self.0.directory.clone(), user.to_owned());
         let done = move || directory.with(|db| erase(db, &user));
@@ -121,6 +121,30 @@ impl Desks {
         let done = done.and_then(|done| done.map_err(|e| e.to_string()));
         let erased = done.map_err(DeskError::Store)?;
         Ok(Erased { messages, ..erased })
+    }
+
+    /// Whoever may have copies: the tenant's agents, and those who served the customer.
+    async fn staff(&self, tenant: &Name, user: &str) -> Result<BTreeSet<String>, DeskError> {
+        let (of, name) = (tenant.to_string(), user.to_owned());
+        let parts = self.read(move |db| parts(db, &of, &name)).await?;
+        let mut staff: BTreeSet<String> = parts.into_iter().filter_map(|part| part.agent).collect();
+        let roster = self.0.directory.roster();
+        let agents = roster.tenants.get(tenant).map(|of| of.agents.keys());
+        staff.extend(agents.into_iter().flatten().map(ToString::to_string));
+        Ok(staff)
+    }
+
+    /// Takes away the texts between two; says how many there were.
+    async fn erase_talk(&self, user: &str, peer: &str) -> Result<u64, DeskError> {
+        let (mut erased, mut after) = (0, 0);
+        loop {
+            let page = self.written(user, peer, after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(erased);
+            };
+            after = last.seq;
+            erased += self.redact(user, peer, page).await?;
+        }
     }
 
     async fn redact(
