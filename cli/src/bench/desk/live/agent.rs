@@ -250,18 +250,23 @@ impl Agent {
             return Vec::new();
         };
         let mut ledger = self.shared.ledger.borrow_mut();
-        let Some(chat) = self.chats.get_mut(&cid).filter(|chat| chat.open) else {
+        let Some(chat) = self.chats.get_mut(&cid) else {
             ledger.error(format!("text {text} came before its chat"));
             return Vec::new();
         };
         if chat.customer.replace(customer).is_none() {
             ledger.claim(customer, self.number, chat.given_s);
         }
+        // After a break he may have closed before what he had read comes again.
+        let open = chat.open;
         let known = ledger.accounts[customer].arrived;
         if ledger.next(known, number, self.shared.survive, "text") {
             ledger.accounts[customer].arrived = number;
         }
-        vec![answer(cid, number)]
+        match open {
+            true => vec![answer(cid, number)],
+            false => Vec::new(),
+        }
     }
 }
 
