@@ -201,6 +201,9 @@ impl Agent {
 
     /// A customer is his. If he was before the connection broke, what was said may be lost.
     fn given(&mut self, cid: u64) -> Vec<Packet> {
+        if self.shared.start.get().is_none() {
+            return vec![Packet::new(PacketType::CloseChat).cid(cid)]; // of an earlier run
+        }
         let now_s = self.shared.now_s();
         let mut ledger = self.shared.ledger.borrow_mut();
         ledger.events += 1;
@@ -227,25 +230,43 @@ impl Agent {
         again
     }
 
-    /// A customer's text: `CUSTOMER/NUMBER`.
+    fn read(&self, text: &str) -> Option<(usize, u32)> {
+        let (run, text) = text.split_once('/')?;
+        let (customer, number) = text.split_once('/')?;
+        let ours = u32::from_str_radix(run, 16) == Ok(self.shared.run);
+        let customers = self.shared.plan.people.len();
+        let customer = customer.parse().ok();
+        let customer = customer.filter(|known| ours && *known < customers);
+        Some((customer?, number.parse().ok()?))
+    }
+
+    /// A customer's text: `RUN/CUSTOMER/NUMBER`.
     fn said(&mut self, cid: u64, text: &str) -> Vec<Packet> {
-        let mut ledger = self.shared.ledger.borrow_mut();
-        let Some((customer, number)) = read(text, self.shared.plan.people.len()) else {
-            ledger.error(format!("an agent got what nobody wrote: {text}"));
+        let Some((customer, number)) = self.read(text) else {
+            if self.chats.get(&cid).is_some_and(|chat| chat.open) {
+                self.part(cid);
+                return vec![Packet::new(PacketType::CloseChat).cid(cid)]; // of an earlier run
+            }
             return Vec::new();
         };
-        let Some(chat) = self.chats.get_mut(&cid).filter(|chat| chat.open) else {
+        let mut ledger = self.shared.ledger.borrow_mut();
+        let Some(chat) = self.chats.get_mut(&cid) else {
             ledger.error(format!("text {text} came before its chat"));
             return Vec::new();
         };
         if chat.customer.replace(customer).is_none() {
             ledger.claim(customer, self.number, chat.given_s);
         }
+        // After a break he may have closed before what he had read comes again.
+        let open = chat.open;
         let known = ledger.accounts[customer].arrived;
         if ledger.next(known, number, self.shared.survive, "text") {
             ledger.accounts[customer].arrived = number;
         }
-        vec![answer(cid, number)]
+        match open {
+            true => vec![answer(cid, number)],
+            false => Vec::new(),
+        }
     }
 }
 
@@ -254,10 +275,4 @@ fn answer(cid: u64, number: u32) -> Packet {
     let packet = Packet::new(PacketType::Message).cid(cid);
     let packet = packet.pid(format!("{cid}-{number}"));
     packet.body(BodyType::Text, number.to_string())
-}
-
-fn read(text: &str, customers: usize) -> Option<(usize, u32)> {
-    let (customer, number) = text.split_once('/')?;
-    let customer = customer.parse().ok().filter(|known| *known < customers);
-    Some((customer?, number.parse().ok()?))
 }

@@ -178,7 +178,8 @@ impl Customer {
         }
         let text = |number| {
             let packet = Packet::new(PacketType::Message).pid(format!("c{number}"));
-            packet.body(BodyType::Text, format!("{}/{number}", self.number))
+            let text = format!("{:08x}/{}/{number}", self.shared.run, self.number);
+            packet.body(BodyType::Text, text)
         };
         (from + 1..=ready).map(text).collect()
     }

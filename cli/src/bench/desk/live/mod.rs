@@ -31,6 +31,7 @@ use anyhow::Context as _;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::super::args::random;
 use super::super::process;
 use figures::Costs;
 use ledger::Ledger;
@@ -115,6 +116,8 @@ struct Shared {
     target: Target,
     agents_address: Option<SocketAddr>,
     survive: bool,
+    /// In every text: an earlier run may have left chats behind.
+    run: u32,
     ledger: RefCell<Ledger>,
     /// When the arrivals begin; set once all agents are there.
     start: Cell<Option<Instant>>,
@@ -132,7 +135,7 @@ impl Shared {
     /// The server did not do what somebody asked for. Meant for whoever was still there: a customer
     /// who gives up, or a connection that breaks, makes it right.
     fn refused(&self, what: String) {
-        if !self.survive && !self.plan.gives_up {
+        if !self.survive && !self.plan.gives_up && self.start.get().is_some() {
             self.ledger.borrow_mut().error(what);
         }
     }
@@ -168,6 +171,7 @@ pub(crate) fn run(args: &LiveArgs, seed: u64, json: bool) -> anyhow::Result<Exit
         target,
         agents_address: args.agents_address,
         survive: args.survive,
+        run: random() as u32,
         start: Cell::new(None),
         over: Notify::new(),
     });

@@ -46,13 +46,13 @@ fn arrivals_and_work_are_as_asked_for() {
 #[test]
 fn the_replay_agrees_with_queueing_theory() {
     let plan = plan(
-        "--customers 200000 --agents 1 --capacity 1 --load 0.5 --handle-ms 1000",
+        "--customers 60000 --agents 1 --capacity 1 --load 0.5 --handle-ms 1000",
         5,
     );
     let waits = replay(&plan);
     assert!(waits.iter().all(Option::is_some));
     let wait_s = mean(waits.into_iter().flatten());
-    assert!((wait_s - 1.0).abs() < 0.05, "{wait_s}");
+    assert!((wait_s - 1.0).abs() < 0.1, "{wait_s}");
 }
 
 #[test]
