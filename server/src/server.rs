@@ -169,11 +169,7 @@ impl Builder {
             hooks,
             store,
         } = self;
-        match settings.validate() {
-            // An application may talk to its server through links inside the process alone.
-            Ok(()) | Err(ConfigError::NothingListens) => {}
-            Err(error) => return Err(error.into()),
-        }
+        check(&settings)?;
         let opened = settings.clone();
         let (store, kept, door, tls) = tokio::task::spawn_blocking(move || open(&opened, store))
             .await
@@ -237,6 +233,14 @@ impl Builder {
             shutdown,
             _kept: kept,
         })
+    }
+}
+
+fn check(settings: &Settings) -> Result<(), ConfigError> {
+    match settings.validate() {
+        // An application may talk to its server through links inside the process alone.
+        Err(ConfigError::NothingListens) => Ok(()),
+        checked => checked,
     }
 }
 

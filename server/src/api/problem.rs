@@ -151,11 +151,13 @@ impl From<DeskError> for Problem {
         let detail = error.to_string();
         match error {
             DeskError::Refused(refusal) => refusal.into(),
-            DeskError::TooLong { what, bytes, max } if what == "the message" => {
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
-                    .field("text")
-                    .limit(max, bytes)
-            }
+            DeskError::TooLong {
+                what: "the message",
+                bytes,
+                max,
+            } => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+                .field("text")
+                .limit(max, bytes),
             DeskError::TooLong { bytes, max, .. } => Problem::unprocessable(detail)
                 .field("note")
                 .limit(max, bytes),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidings_core::custody::{Verdict, Want};
+use tidings_core::custody::{Record, Verdict, Want};
 use tidings_core::ids::LinkId;
 use tidings_core::message::MessageRef;
 use tidings_core::shard::{Action, CloseReason, Event, Input};
@@ -42,34 +42,30 @@ impl Router {
                 match action {
                     Action::Commit(record) => {
                         trail::decided(&record);
-                        if self.immediate {
-                            records.push(record);
-                        } else {
-                            todo.wake_committer |= self.committer.push(record);
-                        }
+                        self.queue(record, &mut records, todo);
                     }
                     Action::Verify {
                         link,
                         user,
                         token,
                         extra,
-                    } => match self.verify(
-                        guarded,
-                        link,
-                        Credentials {
+                    } => {
+                        let address = guarded.end(link).and_then(LinkEnd::address);
+                        let credentials = Credentials {
                             user,
                             token,
                             extra,
-                            address: guarded.end(link).and_then(LinkEnd::address).map(|a| a.ip()),
-                        },
-                    ) {
-                        Decision::Now(code) => {
-                            self.refused_if(code);
-                            let input = Input::Verified { link, code };
-                            guarded.shard.on(now, input, &mut follow);
+                            address: address.map(|a| a.ip()),
+                        };
+                        match self.verify(guarded, link, credentials) {
+                            Decision::Now(code) => {
+                                self.refused_if(code);
+                                let input = Input::Verified { link, code };
+                                guarded.shard.on(now, input, &mut follow);
+                            }
+                            Decision::Later(answer) => todo.verify.push((link, answer)),
                         }
-                        Decision::Later(answer) => todo.verify.push((link, answer)),
-                    },
+                    }
                     Action::Load {
                         link,
                         wants,
@@ -109,6 +105,15 @@ impl Router {
         }
     }
 
+    /// To be committed in line, or by the committer.
+    fn queue(&self, record: Record, at_once: &mut Vec<Record>, todo: &mut Todo) {
+        if self.immediate {
+            at_once.push(record);
+        } else {
+            todo.wake_committer |= self.committer.push(record);
+        }
+    }
+
     /// What is still in memory needs no loader; returns the job if it is not.
     fn load_at_once(
         &self,
@@ -142,7 +147,7 @@ impl Router {
         &self,
         now: Now,
         guarded: &mut Guarded,
-        records: &mut Vec<tidings_core::custody::Record>,
+        records: &mut Vec<Record>,
         follow: &mut Vec<Action>,
     ) {
         let mut verdicts: Vec<Verdict> = Vec::with_capacity(records.len());

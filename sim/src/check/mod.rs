@@ -165,7 +165,6 @@ impl Checker {
             | Action::Acknowledge { link, .. }
             | Action::Acknowledged { link, .. }
             | Action::Deliver { link, .. }
-            | Action::Acknowledged { link, .. }
             | Action::Close { link, .. }
             | Action::Verify { link, .. }
             | Action::Ask { link, .. }

@@ -114,9 +114,12 @@ impl TeamReport {
         }
         self.transferred_in += u64::from(part.how == "transferred");
         if part.agent.is_some() {
-            part.first_answer_ms.map(|ms| self.first_answer.add(ms));
-            part.ended_ms
-                .map(|ended| self.handle.add(ended - part.began_ms));
+            if let Some(ms) = part.first_answer_ms {
+                self.first_answer.add(ms);
+            }
+            if let Some(ended) = part.ended_ms {
+                self.handle.add(ended - part.began_ms);
+            }
         }
         self.ratings.add(part.stars);
     }
@@ -160,9 +163,12 @@ impl AgentReport {
         self.answered += u64::from(part.agent_messages > 0);
         self.customer_messages += part.customer_messages;
         self.agent_messages += part.agent_messages;
-        part.first_answer_ms.map(|ms| self.first_answer.add(ms));
-        part.ended_ms
-            .map(|ended| self.handle.add(ended - part.began_ms));
+        if let Some(ms) = part.first_answer_ms {
+            self.first_answer.add(ms);
+        }
+        if let Some(ended) = part.ended_ms {
+            self.handle.add(ended - part.began_ms);
+        }
         self.closed += u64::from(part.close_type == 2);
         self.transferred_away += u64::from(part.close_type == 4);
         self.ratings.add(part.stars);
