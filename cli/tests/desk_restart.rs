@@ -240,13 +240,8 @@ async fn exchange(agent: &mut Agent, name: &str, customer: &mut Customer, mark: 
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_pair_talks_and_a_killed_server_costs_a_reconnect() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut demo = Demo::start(dir.path(), None).await;
-    let mut one = Agent::page(&demo, "agent1").await;
-
-    // Three customers come to the one agent who is there.
+/// A customer by polling, one by `/ws.io`, one with a mobile client, come to the one agent there is.
+async fn arrive(demo: &Demo, one: &mut Agent) -> Vec<(String, Customer)> {
     let mut customers = Vec::new();
     let polls = Poller::log_in(demo.http(), "").await;
     let page = Ws::customer(demo.http(), "").await;
@@ -267,6 +262,39 @@ async fn every_pair_talks_and_a_killed_server_costs_a_reconnect() {
         customers.push((name, customer));
     }
     assert_eq!(customers[2].0, "carol");
+    customers
+}
+
+/// The end: closed, rated, and in the history without the slip.
+async fn finish(demo: &Demo, data: &Path, name: &str, customer: &mut Customer) {
+    let Customer::Polls(poller) = customer else {
+        panic!("the first polls");
+    };
+    let closed = poller.until(|packet| packet["type"] == "CLOSE_CHAT").await;
+    let cid = closed["cid"].as_str().unwrap().to_owned();
+    let rating = json!({"type": "EVALUATE", "ts": "POLLING", "cid": cid, "body": {
+        "type": "TEXT", "content": json!({"opinion": 5, "suggest": "quick"}).to_string(),
+    }});
+    let rated = poller.ask("POST", &rating).await;
+    rated.is_ok();
+    let history = history(demo, data, name).await;
+    let texts: Vec<&str> = history.iter().filter_map(|m| m["text"].as_str()).collect();
+    for expected in [
+        "hello", "one-0?", "one-0!", "two-0?", "two-0!", "again-0?", "again-0!",
+    ] {
+        let count = texts.iter().filter(|text| **text == expected).count();
+        assert_eq!(count, 1, "{expected}: {texts:?}");
+    }
+    assert!(!texts.contains(&"a secret"), "{texts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_pair_talks_and_a_killed_server_costs_a_reconnect() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut demo = Demo::start(dir.path(), None).await;
+    let mut one = Agent::page(&demo, "agent1").await;
+
+    let mut customers = arrive(&demo, &mut one).await;
 
     // Every pair: with the agent on a page, then with the one on the desktop.
     let mut two = Agent::desktop(&demo, "agent2").await;
@@ -320,28 +348,9 @@ async fn every_pair_talks_and_a_killed_server_costs_a_reconnect() {
     let (name, customer) = &mut customers[2];
     exchange(&mut two, name, customer, "again-2").await;
 
-    // The end: closed, rated, and in the history without the slip.
     let (name, customer) = &mut customers[0];
     one.about("CLOSE_CHAT", name, json!({})).await;
-    let Customer::Polls(poller) = customer else {
-        panic!("the first polls");
-    };
-    let closed = poller.until(|packet| packet["type"] == "CLOSE_CHAT").await;
-    let cid = closed["cid"].as_str().unwrap().to_owned();
-    let rating = json!({"type": "EVALUATE", "ts": "POLLING", "cid": cid, "body": {
-        "type": "TEXT", "content": json!({"opinion": 5, "suggest": "quick"}).to_string(),
-    }});
-    let rated = poller.ask("POST", &rating).await;
-    rated.is_ok();
-    let history = history(&demo, dir.path(), name).await;
-    let texts: Vec<&str> = history.iter().filter_map(|m| m["text"].as_str()).collect();
-    for expected in [
-        "hello", "one-0?", "one-0!", "two-0?", "two-0!", "again-0?", "again-0!",
-    ] {
-        let count = texts.iter().filter(|text| **text == expected).count();
-        assert_eq!(count, 1, "{expected}: {texts:?}");
-    }
-    assert!(!texts.contains(&"a secret"), "{texts:?}");
+    finish(&demo, dir.path(), name, customer).await;
 }
 
 /// A customer's conversation with the team, by the API.
