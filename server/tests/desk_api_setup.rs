@@ -1,5 +1,6 @@
 //! What an operator sets up over HTTP: names instead of numbers, defaults, refusals, limits.
 
+#![allow(clippy::too_many_lines)] // a story in one go
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 mod api;

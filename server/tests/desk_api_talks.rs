@@ -1,5 +1,6 @@
 //! Conversations over HTTP: waiting, served, handed over, ended, looked for.
 
+#![allow(clippy::too_many_lines)] // a story in one go
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 mod api;

@@ -37,7 +37,7 @@ impl Store for Failing {
         let every = self.every.load(Ordering::Relaxed);
         if every > 0 && batch.iter().any(is_row) {
             let rows = self.rows.fetch_add(1, Ordering::Relaxed);
-            if rows % every == 0 {
+            if rows.is_multiple_of(every) {
                 let path = "a test".to_owned();
                 return Err(StoreError::DiskFull { path });
             }

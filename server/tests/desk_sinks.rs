@@ -1,6 +1,7 @@
 //! Storage listeners: `ocim-protocol.md` §13 and §19, "PacketStoreListener local + kafka",
 //! "PacketStoreManager".
 
+#![allow(clippy::too_many_lines)] // a story in one go
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
 mod desk;
