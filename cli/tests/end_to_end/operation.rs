@@ -34,7 +34,7 @@ fn the_ready_line_names_what_is_bound() {
         .split_whitespace()
         .map(|word| word.split('=').next().unwrap())
         .collect();
-    assert_eq!(names, ["ready", "tcp", "udp", "ws", "http"]);
+    assert_eq!(names, ["ready", "tcp", "udp", "ws", "http", "agents"]);
     for address in [server.at.tcp, server.at.udp, server.at.ws, server.at.http] {
         let address = address.unwrap();
         assert!(address.ip().is_loopback() && address.port() != 0);

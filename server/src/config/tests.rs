@@ -357,6 +357,7 @@ fn a_change_of_a_key_is_seen_as_one_of_it() {
         "1025",
         "true",
         "false",
+        "127.0.0.1:1",
         "debug",
         "json",
         "15S",
