@@ -10,6 +10,7 @@ mod ocim;
 use ocim::{Poller, Ws, agent_auth, auth, http, kind, poll_io, request, start};
 use serde_json::{Value, json};
 use tidings_server::Running;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 fn content(packet: &Value) -> Value {
     serde_json::from_str(packet["body"]["content"].as_str().unwrap()).unwrap()
@@ -681,7 +682,12 @@ async fn long_poll_note_v4() {
     let bearer = format!("Bearer {}", alice.token);
     let headers = [("Authorization", &*bearer)];
     ocim::send_request(&mut cut, "GET", &target, &headers, "").await;
-    drop(cut);
+    cut.shutdown().await.unwrap();
+    assert_eq!(
+        cut.read(&mut [0]).await.unwrap_or(0),
+        0,
+        "the server has noticed"
+    );
     let said = running
         .handle()
         .send("alice", "not lost")

@@ -79,6 +79,10 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
     ) -> Poll<io::Result<()>> {
         let me = self.get_mut();
         let polled = Pin::new(&mut me.io).poll_read(cx, buf);
+        if let Poll::Ready(Err(_)) = &polled {
+            // A reset: the other end was gone before it had read what the system took from us.
+            me.written.0.store(0, Ordering::Release);
+        }
         match (&mut me.first, &polled) {
             (Some(first), Poll::Pending) => {
                 ready!(first.as_mut().poll(cx));
