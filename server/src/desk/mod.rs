@@ -27,6 +27,7 @@ mod driver;
 mod emit;
 mod follow;
 mod inbox;
+mod link;
 pub mod notice;
 mod queues;
 pub(crate) mod records;
@@ -37,6 +38,7 @@ pub mod show;
 pub mod sink;
 mod typed;
 
+pub use link::AgentLink;
 pub use remove::RemoveError;
 pub(crate) use settings::skills;
 
@@ -52,7 +54,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tidings_core::desk::{AgentId, AgentStatus, EpisodeId, Event};
+use tidings_core::desk::{AgentId, AgentStatus, Event};
 use tidings_core::ids::Name;
 use tidings_core::limits;
 use tidings_core::secret::Secret;
@@ -595,40 +597,4 @@ async fn ask(tenant: &Tenant, item: impl FnOnce(inbox::Reply) -> Item) -> Result
         return Err(DeskError::Stopped);
     }
     answer.await.unwrap_or(Err(DeskError::Stopped))
-}
-
-/// A session of an agent. Dropping it ends the session: he gets nothing new at once, and keeps what
-/// he has for the grace time.
-#[derive(Debug)]
-pub struct AgentLink {
-    events: mpsc::Receiver<AgentEvent>,
-    agent: AgentRef,
-    session: u64,
-}
-
-impl AgentLink {
-    /// What comes next; `None` once the session is ended from here: it did not read, or the server
-    /// stops.
-    pub async fn recv(&mut self) -> Option<AgentEvent> {
-        self.events.recv().await
-    }
-
-    /// What is there already.
-    pub fn try_recv(&mut self) -> Option<AgentEvent> {
-        self.events.try_recv().ok()
-    }
-
-    /// The agent has the messages of this episode up to this number: his next session does not get
-    /// them again.
-    pub fn delivered(&self, episode: EpisodeId, seq: u64) {
-        let item = Item::Delivered(self.agent.number, episode, seq);
-        self.agent.tenant.inbox.push(item);
-    }
-}
-
-impl Drop for AgentLink {
-    fn drop(&mut self) {
-        let (agent, session) = (self.agent.number, self.session);
-        self.agent.tenant.inbox.push(Item::Gone { agent, session });
-    }
 }

@@ -460,3 +460,34 @@ impl Ws {
         self.until("PONG/TEXT").await;
     }
 }
+
+/// The JSON in a packet's body.
+pub(crate) fn content(packet: &Value) -> Value {
+    serde_json::from_str(packet["body"]["content"].as_str().unwrap()).unwrap()
+}
+
+pub(crate) fn text(text: &str) -> Value {
+    json!({"type": "TEXT", "content": text})
+}
+
+/// A packet of an agent to a customer.
+pub(crate) fn to(customer: &str, kind: &str, pid: &str, body: Value) -> Value {
+    json!({"type": kind, "pid": pid, "to": {"uid": customer, "idy": "CUSTOMER"}, "body": body})
+}
+
+/// An agent who serves a customer: both, and the `cid`.
+pub(crate) async fn served(running: &Running, agent: &str, customer: &str) -> (Ws, Ws, Value) {
+    let mut agent = Ws::agent(http(running), agent).await;
+    let mut alice = Ws::customer(http(running), customer).await;
+    alice.say("first", "hello").await;
+    let cid = agent.until("BUILD_CHAT/SUCCESS").await["cid"].clone();
+    agent.until("MESSAGE/TEXT").await;
+    (agent, alice, cid)
+}
+
+pub(crate) async fn status(agent: &mut Ws, code: &str) {
+    agent
+        .send(&json!({"type": "CHANGE_STATUS", "body": text(code)}))
+        .await;
+    agent.settle().await;
+}
