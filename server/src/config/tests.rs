@@ -358,6 +358,7 @@ fn a_change_of_a_key_is_seen_as_one_of_it() {
         "true",
         "false",
         "127.0.0.1:1",
+        "any",
         "debug",
         "json",
         "15S",

@@ -375,6 +375,18 @@ impl Driver {
         };
         self.agents
             .tell(agent, AgentEvent::Bound(Box::new(profile)));
+        for (episode, ..) in &serves {
+            self.tell_chat(agent, *episode, |chat| AgentEvent::Given {
+                chat,
+                how: None,
+                transfer: None,
+            });
+        }
+        for (episode, first, last) in serves {
+            let read = self.read.get(&(episode, agent)).copied().unwrap_or(0);
+            let part = (episode, agent, first.max(read + 1), last);
+            self.hand_over(part).await;
+        }
         let teams = self
             .desk
             .agent(agent)
@@ -385,16 +397,6 @@ impl Driver {
                 let team = name.clone();
                 self.agents.tell(agent, AgentEvent::Queue { team, waiting });
             }
-        }
-        for (episode, first, last) in serves {
-            self.tell_chat(agent, episode, |chat| AgentEvent::Given {
-                chat,
-                how: None,
-                transfer: None,
-            });
-            let read = self.read.get(&(episode, agent)).copied().unwrap_or(0);
-            let part = (episode, agent, first.max(read + 1), last);
-            self.hand_over(part).await;
         }
     }
 

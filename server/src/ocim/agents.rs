@@ -248,7 +248,9 @@ impl Teller {
             AgentEvent::Message { chat, message, .. } => Done::Episode(chat.episode, message.seq),
             _ => Done::Nothing,
         };
-        let mut packet = self.packet(event);
+        let Some(mut packet) = self.packet(event) else {
+            return;
+        };
         packet.to = Some(Party::of(self.agent.account(), "", Identity::Waiter));
         if packet.timestamp.is_none() {
             packet = packet.at(self.ocim.wall_ms());
@@ -259,13 +261,13 @@ impl Teller {
         }
     }
 
-    /// What an event is called in OCIM.
-    fn packet(&self, event: AgentEvent) -> Packet {
+    /// What an event is called in OCIM; `None` for what it has no word for.
+    fn packet(&self, event: AgentEvent) -> Option<Packet> {
         let sys = |kind| Packet::new(kind).from_sys();
         let of = |kind, chat: &ChatInfo| sys(kind).cid(chat.episode.0);
         let tip =
             |chat: &ChatInfo, text: &str| of(PacketType::Message, chat).body(BodyType::Tip, text);
-        match event {
+        Some(match event {
             AgentEvent::Bound(profile) => {
                 sys(PacketType::Bind).body(BodyType::Success, waiter(&profile).to_json())
             }
@@ -314,10 +316,7 @@ impl Teller {
                 packet.body(BodyType::Fail, not_transferred(&format!("{why:?}")))
             }
             AgentEvent::Supervised(chat, level) => tip(&chat, &format!("supervision: {level:?}")),
-            AgentEvent::Status(agent, status) => Packet {
-                from: Some(Party::of(&agent, "", Identity::Waiter)),
-                ..Packet::new(PacketType::ChangeStatus).body(BodyType::Text, status.to_ocim())
-            },
+            AgentEvent::Status(..) => return None,
             AgentEvent::Queue { waiting, .. } => {
                 sys(PacketType::Broadcast).body(BodyType::WaitingNo, waiting.to_string())
             }
@@ -325,7 +324,7 @@ impl Teller {
             AgentEvent::Replaced => {
                 sys(PacketType::ReLogin).body(BodyType::WaiterClose, "会话重复开启")
             }
-        }
+        })
     }
 
     /// A customer with the name that he gives himself, while he is here.
