@@ -150,12 +150,14 @@ async fn a_desk_whose_rows_are_refused_is_rebuilt_and_loses_nothing() {
             let agent = bind(&running, name).await;
             agents.push(tokio::spawn(echo(running.desks(), agent)));
         }
-        store.every.store(every, Ordering::Relaxed);
         let mut customers = Vec::new();
         for number in 0..6 {
-            let customer = customer(&running, &format!("c{number}")).await;
-            customers.push(tokio::spawn(talk(customer)));
+            customers.push(customer(&running, &format!("c{number}")).await);
         }
+        // From here on; a login in a batch that fails is refused.
+        store.every.store(every, Ordering::Relaxed);
+        let customers = customers.into_iter().map(|one| tokio::spawn(talk(one)));
+        let customers: Vec<_> = customers.collect();
         for customer in customers {
             customer.await.unwrap();
         }
