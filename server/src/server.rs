@@ -1,7 +1,7 @@
 //! A running server: opens the store, binds, accepts, stops.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +31,9 @@ use crate::transport::gate::Gate;
 use crate::transport::tls::{HttpsListener, Tls, TlsError};
 use crate::transport::watched::Watching;
 use crate::transport::{self, tcp, udp, websocket};
+
+/// The default of `listen.agents`.
+const AGENTS_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6067);
 
 /// Why a server did not start. Nothing runs then.
 #[derive(Debug, thiserror::Error)]
@@ -407,12 +410,28 @@ fn bind(
         };
     }
     if let Some(address) = listen.agents {
-        let listener = transport::listen(address).map_err(failed("agents", address))?;
-        addresses.agents = listener.local_addr().ok();
-        let greet = greet_agents(ocim, gate.clone(), tls_if(settings.tls.agents));
-        tasks.spawn(transport::accept(listener, greet));
+        let listener = listen_for_agents(address).map_err(failed("agents", address))?;
+        if let Some(listener) = listener {
+            addresses.agents = listener.local_addr().ok();
+            let greet = greet_agents(ocim, gate.clone(), tls_if(settings.tls.agents));
+            tasks.spawn(transport::accept(listener, greet));
+        }
     }
     Ok(addresses)
+}
+
+/// Few have desktop agents: a second server on a machine need not be told to do without.
+fn listen_for_agents(address: SocketAddr) -> io::Result<Option<tokio::net::TcpListener>> {
+    match transport::listen(address) {
+        Err(error) if address == AGENTS_DEFAULT && error.kind() == io::ErrorKind::AddrInUse => {
+            tracing::warn!(
+                %address,
+                "desktop agents cannot connect: something else listens there; see listen.agents"
+            );
+            Ok(None)
+        }
+        listener => listener.map(Some),
+    }
 }
 
 /// What becomes of a desktop agent's connection.

@@ -128,7 +128,8 @@ static KEYS: [Key; 20] = [
         default: "\"127.0.0.1:6067\"",
         allowed: ADDRESS,
         doc: "OCIM's desktop agents: JSON packets with a length prefix, SASL. Without TLS they log in \
-              with SCRAM-SHA-256; PLAIN only from this machine.",
+              with SCRAM-SHA-256; PLAIN only from this machine. If something else listens at the \
+              default address, the server starts without.",
         option: Some("--agents ADDR|off"),
         place: place!(restart listen.agents),
         set: |s, v| set(&mut s.listen.agents, address(v)),
