@@ -4,9 +4,9 @@
 
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
-#[path = "../../server/tests/desk/mod.rs"]
+#[path = "../../server/tests/it/desk/mod.rs"]
 mod desk;
-#[path = "../../server/tests/ocim/mod.rs"]
+#[path = "../../server/tests/it/ocim/mod.rs"]
 mod ocim;
 
 use std::collections::HashMap;

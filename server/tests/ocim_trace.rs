@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
+#[path = "it/desk/mod.rs"]
 mod desk;
+#[path = "it/ocim/mod.rs"]
 mod ocim;
 
 use std::io;

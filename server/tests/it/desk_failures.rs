@@ -1,0 +1,176 @@
+//! The desk over a store that fails: DESIGN §6, "it decides before the commit, so on `Failed` it is
+//! rebuilt from the store".
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::desk::{Bound, Customer, bind, customer, furnish, settings};
+use tidings_server::core::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};
+use tidings_server::core::ids::{DeviceId, Name};
+use tidings_server::core::message::{Message, MessageRef};
+use tidings_server::core::wire::code;
+use tidings_server::desk::{Act, AgentEvent, Author, Chat, DeskError, Desks};
+use tidings_server::store::{
+    Conversation, MemoryOptions, MemoryStore, Page, Profile, Receipt, Retained, Search, Size,
+    Store, StoreError,
+};
+use tidings_server::{Running, Server};
+
+/// A store that does not take every so-manieth batch with a desk's row.
+struct Failing {
+    inner: MemoryStore,
+    /// Rows so far, and each how manieth fails; 0: none does.
+    rows: AtomicU64,
+    every: AtomicU64,
+}
+
+impl Store for Failing {
+    fn commit(&self, batch: &[Record], verdicts: &mut Vec<Verdict>) -> Result<(), StoreError> {
+        let is_row = |record: &Record| match record {
+            Record::Message(draft) => draft.typeu == code::DESK_RECORD,
+            Record::Login(_) => false,
+        };
+        let every = self.every.load(Ordering::Relaxed);
+        if every > 0 && batch.iter().any(is_row) {
+            let rows = self.rows.fetch_add(1, Ordering::Relaxed);
+            if rows.is_multiple_of(every) {
+                let path = "a test".to_owned();
+                return Err(StoreError::DiskFull { path });
+            }
+        }
+        self.inner.commit(batch, verdicts)
+    }
+    fn acknowledge(&self, cursors: &mut Vec<Cursor>) {
+        self.inner.acknowledge(cursors);
+    }
+    fn flush(&self) -> Result<(), StoreError> {
+        self.inner.flush()
+    }
+    fn backlog(&self, user: &str, device: DeviceId) -> Result<Backlog, StoreError> {
+        self.inner.backlog(user, device)
+    }
+    fn load(&self, wants: &[Want], messages: usize, bytes: usize) -> Result<Loaded, StoreError> {
+        self.inner.load(wants, messages, bytes)
+    }
+    fn load_recent(&self, wants: &[Want], messages: usize, bytes: usize) -> Option<Loaded> {
+        self.inner.load_recent(wants, messages, bytes)
+    }
+    fn history(&self, key: &str, page: Page) -> Result<Vec<MessageRef>, StoreError> {
+        self.inner.history(key, page)
+    }
+    fn conversations(&self, user: &str, limit: usize) -> Result<Vec<Conversation>, StoreError> {
+        self.inner.conversations(user, limit)
+    }
+    fn set_group(&self, group: &str, members: &[Name]) -> Result<(), StoreError> {
+        self.inner.set_group(group, members)
+    }
+    fn group(&self, group: &str) -> Result<Option<Vec<Name>>, StoreError> {
+        self.inner.group(group)
+    }
+    fn groups(&self, after: &str, limit: usize) -> Result<Vec<(Name, usize)>, StoreError> {
+        self.inner.groups(after, limit)
+    }
+    fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<Retained, StoreError> {
+        self.inner.retain(before_ms, devices_since_ms)
+    }
+    fn redact(&self, key: &str, seq: u64) -> Result<bool, StoreError> {
+        self.inner.redact(key, seq)
+    }
+    fn find(&self, search: &Search) -> Result<Vec<MessageRef>, StoreError> {
+        self.inner.find(search)
+    }
+    fn users(&self, after: &str, limit: usize) -> Result<Vec<Name>, StoreError> {
+        self.inner.users(after, limit)
+    }
+    fn profile(&self, user: &str) -> Result<Option<Profile>, StoreError> {
+        self.inner.profile(user)
+    }
+    fn receipts(&self, user: &str, message: &Message) -> Result<Vec<Receipt>, StoreError> {
+        self.inner.receipts(user, message)
+    }
+    fn size(&self) -> Result<Size, StoreError> {
+        self.inner.size()
+    }
+    fn is_immediate(&self) -> bool {
+        false // through the committer, as a disk
+    }
+}
+
+async fn server() -> (Running, Arc<Failing>) {
+    let store = Arc::new(Failing {
+        inner: MemoryStore::new(MemoryOptions::default()),
+        rows: AtomicU64::new(0),
+        every: AtomicU64::new(0),
+    });
+    let builder = Server::builder(settings(None)).store(store.clone());
+    let running = builder.start().await.unwrap();
+    furnish(&running).await;
+    (running, store)
+}
+
+/// Answers every text of a customer once with the same text, however often the store says no.
+async fn echo(desks: Desks, mut agent: Bound) {
+    let mut answered = std::collections::HashSet::new();
+    while let Some(event) = agent.link.recv().await {
+        let AgentEvent::Message {
+            chat,
+            author: Author::Customer,
+            message,
+            ..
+        } = event
+        else {
+            continue;
+        };
+        if !answered.insert((chat.customer.clone(), message.seq)) {
+            continue; // told again after a rebuild: his client knows the message
+        }
+        let say = Act::Say {
+            chat: Chat::Episode(chat.episode),
+            id: format!("re-{}", message.id),
+            typeu: -1,
+            text: message.body.to_string(),
+            internal: false,
+        };
+        while let Err(error) = desks.act(&agent.agent, say.clone()).await {
+            assert!(matches!(error, DeskError::Store(_)), "{error}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_whose_rows_are_refused_is_rebuilt_and_loses_nothing() {
+    for every in [2, 3, 5] {
+        let (running, store) = server().await;
+        let mut agents = Vec::new();
+        for name in ["agent1", "agent2", "agent3"] {
+            let agent = bind(&running, name).await;
+            agents.push(tokio::spawn(echo(running.desks(), agent)));
+        }
+        let mut customers = Vec::new();
+        for number in 0..6 {
+            customers.push(customer(&running, &format!("c{number}")).await);
+        }
+        // From here on; a login in a batch that fails is refused.
+        store.every.store(every, Ordering::Relaxed);
+        let customers = customers.into_iter().map(|one| tokio::spawn(talk(one)));
+        let customers: Vec<_> = customers.collect();
+        for customer in customers {
+            customer.await.unwrap();
+        }
+        for agent in agents {
+            agent.abort();
+        }
+        running.stop().await;
+    }
+}
+
+/// A customer who writes ten texts and hears each, in order, once.
+async fn talk(mut customer: Customer) {
+    for text in 0..10 {
+        let (id, text) = (format!("m{text}"), format!("text {text}"));
+        while customer.0.send("@support", &text).id(&*id).await.is_err() {}
+    }
+    for text in 0..10 {
+        assert_eq!(customer.text().await, format!("text {text}"));
+    }
+}
