@@ -313,7 +313,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX >> 1)
 }
 
-/// MobileIMSDK's table (`mobileimsdk-protocol.md` §4.2): 3/5, 5/8, 10/15, 30/35 s and so on, on
+/// The table that MobileIMSDK's clients use: 3/5, 5/8, 10/15, 30/35 s and so on, on
 /// UDP, where answers get lost, 3/10, 10/21, 30/61.
 fn loss_ms(heartbeat_ms: u64, udp: bool) -> u64 {
     if udp {

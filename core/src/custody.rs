@@ -1,4 +1,4 @@
-//! What the machines ask of a store and what it answers: records in, verdicts out. DESIGN §4.
+//! What the machines ask of a store and what it answers: records in, verdicts out.
 //!
 //! The machine decides *that* something is to be kept; the store alone decides what becomes of it,
 //! because only the store knows what is on disk. The trait that does the work is the server's

@@ -1,4 +1,4 @@
-//! Names: who sends, where a message goes, which log it belongs to. DESIGN §2.
+//! Names: who sends, where a message goes, which log it belongs to.
 
 use std::sync::Arc;
 

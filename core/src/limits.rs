@@ -410,7 +410,7 @@ pub const REASON_BYTES_MAX: usize = 256;
 
 // # OCIM
 
-/// Longest OCIM packet, in bytes of JSON, on every transport (`ocim-protocol.md` §2).
+/// Longest OCIM packet, in bytes of JSON, on every transport.
 /// Beyond: 413 by HTTP; a WebSocket is closed with 1009, a desktop agent's connection is closed.
 pub const OCIM_PACKET_BYTES_MAX: usize = 64 << 10;
 /// Longest query of an OCIM request, in bytes, still URL-encoded.

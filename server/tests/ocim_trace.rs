@@ -1,4 +1,4 @@
-//! §19 "v2 chain Authorization → Polling → Websocket": its order, visible in a trace; alone in its
+//! OCIM's "v2 chain Authorization → Polling → Websocket": its order, visible in a trace; alone in its
 //! process, because the log is everybody's.
 
 #![allow(clippy::unwrap_used)] // in a test a panic is the report

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const LINES_MAX: usize = 600;
+/// The paragraph sign.
+const SECTION: char = '\u{a7}';
 const CRATES: [&str; 5] = ["core", "server", "client", "cli", "sim"];
 
 fn root() -> PathBuf {
@@ -83,6 +85,68 @@ fn nothing_is_left_to_do() {
                 !text.contains(word.as_str()),
                 "{} contains {word}",
                 path.display()
+            );
+        }
+    }
+}
+
+/// Names of documents in a line: what ends in `.md`, as far as it goes to the left.
+fn documents(line: &str) -> Vec<&str> {
+    let name = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    line.match_indices(".md")
+        .filter(|(at, dot)| !line[at + dot.len()..].starts_with(name))
+        .map(|(at, dot)| {
+            let start = line[..at].rfind(|c| !name(c)).map_or(0, |i| i + 1);
+            line[start..at + dot.len()].trim_start_matches(['.', '/'])
+        })
+        .collect()
+}
+
+/// Whether `text` of the document `path` has the numbered sections that `line` cites.
+fn sections_exist(line: &str, text: &str) -> bool {
+    line.split(SECTION).skip(1).all(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit());
+        text.contains(&format!("\n## {}. ", &rest[..end.unwrap_or(rest.len())]))
+    })
+}
+
+#[test]
+fn sources_cite_only_what_a_reader_can_open() {
+    let mut all = sources();
+    for folder in [root(), root().join("docs")] {
+        for entry in fs::read_dir(folder).expect("readable") {
+            let path = entry.expect("readable").path();
+            if path.extension().is_some_and(|e| e == "md") {
+                let text = fs::read_to_string(&path).expect("UTF-8");
+                all.push((path, text));
+            }
+        }
+    }
+    for (path, text) in all {
+        let beside = path.parent().expect("a file has a folder");
+        for line in text.lines() {
+            let at = path.display();
+            let mut cited = None;
+            for name in documents(line).into_iter().filter(|n| *n != "md") {
+                let found = [root(), root().join("docs"), beside.to_owned()]
+                    .map(|folder| folder.join(name))
+                    .into_iter()
+                    .find(|p| p.is_file());
+                assert!(
+                    found.is_some(),
+                    "{at} cites {name}, which is not here: {line}"
+                );
+                cited = found;
+            }
+            if !line.contains(SECTION) || line.contains("RFC") {
+                continue; // RFCs are everybody's
+            }
+            let cited = cited.or_else(|| path.ends_with("protocol.md").then(|| path.clone()));
+            let document = cited.map(|p| fs::read_to_string(p).expect("UTF-8"));
+            let document = document.unwrap_or_else(|| panic!("{at}: of which document? {line}"));
+            assert!(
+                sections_exist(line, &document),
+                "{at} cites no section: {line}"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Frames as a client writes and reads them (`mobileimsdk-protocol.md` §3, §5).
+//! Frames as a client writes and reads them (`docs/protocol.md` §3, §5).
 
 use std::borrow::Cow;
 

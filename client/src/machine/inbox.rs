@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use tidings_core::ids::Name;
 use tidings_core::wire::mobileimsdk::Frame;
 
-/// What makes a message the same one: sender, address and id (DESIGN §4).
+/// What makes a message the same one: sender, address and id (`docs/protocol.md` §7).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Seen {
     /// The sender.

@@ -1,5 +1,5 @@
 //! How messages reach one session: a cursor over its user's conversations, and a window of what is
-//! in flight. DESIGN §4, "One delivery path".
+//! in flight. `ARCHITECTURE.md`, "One delivery path".
 //!
 //! Live, offline, slow and resumed are one thing here: a conversation whose `head` lies above what
 //! was `sent` is *behind*, and what is behind is loaded from the store as the window opens. A

@@ -1,4 +1,4 @@
-//! The customer-service dispatcher: one pure machine per tenant. DESIGN §6; `docs/dispatcher.md`
+//! The customer-service dispatcher: one pure machine per tenant. `docs/dispatcher.md`
 //! tells the same to somebody who does not read Rust.
 //!
 //! [`Desk::step`] takes an [`Event`] and the time, and answers with [`Action`]s. Those that are

@@ -6,7 +6,7 @@ use super::Transport;
 use crate::limits;
 use crate::time::Time;
 
-/// A fixed heartbeat class of MobileIMSDK (`mobileimsdk-protocol.md` §4.2).
+/// A fixed heartbeat class of MobileIMSDK (`session.sense`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sense {
     interval_s: u32,

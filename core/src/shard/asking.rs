@@ -1,5 +1,5 @@
 //! The application is asked before a message is taken: `onTransferMessage4C2SBefore` and
-//! `…4C2CBefore` of `mobileimsdk-protocol.md` §6.
+//! `…4C2CBefore` of MobileIMSDK's server (`docs/embedding.md`).
 //!
 //! Only the session concerned waits, and only with what must stay in order: its messages, a new
 //! login, its logout. Heartbeats and acknowledgements go on.

@@ -1,4 +1,4 @@
-//! What a frame means to the session that it arrives on: `mobileimsdk-protocol.md` §3 and §4.
+//! What a frame means to the session that it arrives on: `docs/protocol.md` §3 to §5.
 
 use std::borrow::Cow;
 
@@ -61,7 +61,7 @@ impl Shard {
             code::COMMON_DATA if frame.qos => self.take_message(now, link, &frame, actions),
             code::COMMON_DATA => self.pass_message(link, &frame, actions),
             code::RECEIVED => self.received(link, &frame, actions),
-            _ => {} // unknown types are ignored, logged in or not (§3)
+            _ => {} // unknown types are ignored, logged in or not
         }
     }
 
@@ -403,7 +403,7 @@ pub(super) fn measure(
 /// The answer to a datagram from an address that is not logged in: a short `301` to what demands a
 /// login, nothing to anything else. Never longer than
 /// [`limits::DATAGRAM_REFUSAL_BYTES_MAX`](crate::limits::DATAGRAM_REFUSAL_BYTES_MAX), so that
-/// nobody is flooded in our name (DESIGN §4).
+/// nobody is flooded in our name.
 #[must_use]
 pub fn answer_to_stranger(frame: &Frame<'_>) -> Option<Box<Frame<'static>>> {
     let demands_login = matches!(

@@ -1,5 +1,5 @@
 //! Logging in and out: verification, arbitration between sessions of one user, takeover.
-//! `mobileimsdk-protocol.md` §4 and §4.1, as DESIGN §5 closes what they leave open.
+//! `docs/protocol.md` §5; what differs from MobileIMSDK's server: §9 there.
 
 use super::frames::control;
 use super::routing::flush_own;
@@ -286,7 +286,7 @@ impl Shard {
         }
     }
 
-    /// §4.1, among sessions of the same class (and always of the same device).
+    /// Who stays and who goes, among sessions of the same class (and always of the same device).
     fn arbitrate(&self, link: LinkId, new: &Identity, issued_before: bool) -> Standing {
         let mut ends = Vec::new();
         let mut refused = false;

@@ -1,4 +1,4 @@
-//! A shard: the sessions of a set of users, where messages are decided. DESIGN §3 and §4.
+//! A shard: the sessions of a set of users, where messages are decided.
 //!
 //! `on(now, input, &mut actions)` is the whole interface: the driver feeds what happened and
 //! carries out what comes out, in order. Every message goes one way: a frame becomes a [`Record`]
@@ -34,7 +34,7 @@ use crate::session::{Sense, Session, Transport};
 use crate::time::{Now, Time};
 use crate::wire::mobileimsdk::Frame;
 
-/// What a second login of a class meets (DESIGN §5). A device always replaces itself.
+/// What a second login of a class meets (`docs/protocol.md` §5). A device always replaces itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SecondLogin {
     /// The session before is kicked: MobileIMSDK's way.
@@ -142,7 +142,7 @@ pub enum Input<'a> {
     Kick {
         /// Whose.
         user: &'a str,
-        /// Kick code (`mobileimsdk-protocol.md` §3.1).
+        /// Kick code (`docs/protocol.md` §4).
         code: i32,
         /// Told to the client.
         reason: Option<&'a str>,

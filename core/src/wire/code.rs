@@ -1,4 +1,4 @@
-//! Every number of the MobileIMSDK protocol (`mobileimsdk-protocol.md` §3), and our refusals.
+//! Every number of the MobileIMSDK protocol (`docs/protocol.md` §3 and §4), our refusals included.
 
 /// Type of a frame, client to server: log in.
 pub const LOGIN: i32 = 0;

@@ -138,7 +138,7 @@ fn routes(api: Arc<Api>) -> Routes {
         .with_state(api)
 }
 
-/// What has no path of its own: OCIM's paths are prefixes (`ocim-protocol.md` §3).
+/// What has no path of its own: OCIM's paths are prefixes (`docs/ocim.md`).
 async fn nowhere(
     State(api): State<Arc<Api>>,
     ConnectInfo(Peer(address, written)): ConnectInfo<Peer>,

@@ -1,4 +1,4 @@
-//! Who may come in. DESIGN §8.
+//! Who may come in. `docs/security.md`.
 //!
 //! Here: deciding whether the credentials of a LOGIN are right (`jwt`, `webhook`, `accounts`,
 //! `visitors`), slowing those who guess (`guess`), and what is kept about accounts, keys and blocks

@@ -1,4 +1,4 @@
-//! The support desk: DESIGN §6. The dispatcher is `core/desk`; what lives here drives it.
+//! The support desk (`docs/desk.md`). The dispatcher is `core/desk`; what lives here drives it.
 //!
 //! - `directory`: what an operator sets up: tenants, teams, skills, agents, canned replies; `demo`:
 //!   what `serve --demo` does

@@ -1,5 +1,4 @@
-//! The application's say: what it is asked, handed and told. DESIGN §4; the callbacks of
-//! `mobileimsdk-protocol.md` §6.
+//! The application's say: what it is asked, handed and told (`docs/embedding.md`).
 //!
 //! - `listener`: the trait that applications implement
 //! - `notices`: the bounded queue of what they are told

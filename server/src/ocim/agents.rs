@@ -1,4 +1,4 @@
-//! An agent's end (§5, §9, §10): what he asks for becomes acts at the desk, what the desk tells him
+//! An agent's end: what he asks for becomes acts at the desk, what the desk tells him
 //! becomes packets. The same on WebSocket and TCP. Before BIND he is told nothing.
 
 use std::sync::Arc;
@@ -201,7 +201,7 @@ impl Talker for Agent {
             PacketType::Close => self.line.close(),
             _ => {
                 if let Err(reason) = Box::pin(self.does(&packet)).await {
-                    // The answer to a text says so in the type (§5, 15); others repeat what they answer.
+                    // The answer to a text says so in the type; others repeat what they answer.
                     let kind = match packet.kind {
                         PacketType::Message => PacketType::Chatting,
                         kind => kind,

@@ -1,4 +1,4 @@
-//! Answers by HTTP (§3): on every one, errors included, the headers that let a page read it, its
+//! Answers by HTTP: on every one, errors included, the headers that let a page read it, its
 //! length, and gzip if that was asked for.
 
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! The first step: who asks (§7), by the session's token, or by credentials at an AUTH.
+//! The first step: who asks, by the session's token, or by credentials at an AUTH.
 
 use std::sync::Arc;
 
@@ -107,7 +107,7 @@ fn no_session(asked: &Asked) -> Answer {
     }
 }
 
-/// AUTH: by its transport, its body and the identity that it claims (§7.1).
+/// AUTH: by its transport, its body and the identity that it claims.
 async fn log_in(ocim: &Arc<Ocim>, asked: Asked) -> Result<Step<Known>, Answer> {
     if asked.packet.body_kind() != Some(BodyType::Login) {
         return unauthorized("AUTH needs a body of type LOGIN");

@@ -1,4 +1,4 @@
-//! The way of a request: authorization → polling → websocket (§2). Each step answers, or hands the
+//! The way of a request: authorization → polling → websocket. Each step answers, or hands the
 //! packet on to the next; nothing reaches a transport before it is known who asks.
 
 use std::sync::Arc;

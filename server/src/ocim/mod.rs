@@ -1,4 +1,4 @@
-//! OCIM at the edge: customers and agents of the customer-service demos. `ocim-protocol.md`.
+//! OCIM at the edge: customers and agents of the customer-service demos (`docs/ocim.md`).
 //!
 //! Here: what `/ws.io` and `/poll.io` on the HTTP port and the listener for desktop agents do with
 //! packets; who a request is from; sessions that outlive a connection. Not here: the form of packets
@@ -170,7 +170,7 @@ impl Ocim {
     }
 }
 
-/// EVALUATE of a customer (§13): the chat in `cid`, `opinion` 1 to 5 and `suggest` in the content.
+/// EVALUATE of a customer: the chat in `cid`, `opinion` 1 to 5 and `suggest` in the content.
 fn rating(packet: &Packet) -> Result<CustomerAct, String> {
     #[derive(serde::Deserialize)]
     struct Rating {

@@ -1,4 +1,4 @@
-//! What a customer's link brings, as packets (§5, §11.4, §11.5).
+//! What a customer's link brings, as packets.
 
 use tidings_core::message::Message;
 use tidings_core::wire::code;
@@ -170,7 +170,7 @@ fn of_notice(
     Some(packet.cid(episode))
 }
 
-/// His place when he joins the queue, and when it changes (§11.5).
+/// His place when he joins the queue, and when it changes.
 fn place(told: &mut Told, episode: u64, position: u64) -> Packet {
     let joins = told.waiting.replace(episode) != Some(episode);
     let content = position.to_string();

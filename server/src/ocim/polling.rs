@@ -1,4 +1,4 @@
-//! The second step: packets that travel by polling (§3, §8.3): POLL, MESSAGE, PING, CLOSE, and what
+//! The second step: packets that travel by polling: POLL, MESSAGE, PING, CLOSE, and what
 //! a customer does to his chat. Everything else with `ts` POLLING is refused, the rest handed on.
 
 use std::sync::Arc;

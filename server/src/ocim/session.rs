@@ -33,7 +33,7 @@ const CLASS: &str = "web";
 /// he is gone.
 const VOUCH: Duration = Duration::from_secs(8);
 
-/// How a customer is connected; fixed at login (§16).
+/// How a customer is connected; fixed at login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {
     Polling,
@@ -258,7 +258,7 @@ pub(super) fn typeu(body: BodyType) -> Option<i32> {
     }
 }
 
-/// To whoever is being dropped because the same customer logged in elsewhere (§5).
+/// To whoever is being dropped because the same customer logged in elsewhere.
 pub(super) fn relogin(now_ms: i64) -> Packet {
     Packet::new(PacketType::ReLogin)
         .from_sys()

@@ -1,4 +1,4 @@
-//! Desktop agents over TCP (§14): a length in four bytes, then a packet; SASL inside AUTH packets.
+//! Desktop agents over TCP: a length in four bytes, then a packet; SASL inside AUTH packets.
 //!
 //! The client says AUTH/LOGIN with `{"mechanism":…,"data":BASE64}`. Challenges and answers to them
 //! are AUTH/RESPONSE with BASE64, the end is AUTH/SUCCESS (with SCRAM's last message as BASE64) or

@@ -42,7 +42,7 @@ pub(super) trait Talker: Send + Sync {
     fn on(&self, packet: Packet) -> impl Future<Output = Flow> + Send;
 }
 
-/// The answer to PING: the time as text (§5).
+/// The answer to PING: the time as text.
 pub(super) fn pong(now_ms: i64) -> Packet {
     Packet::new(PacketType::Pong).body(BodyType::Text, now_ms.to_string())
 }

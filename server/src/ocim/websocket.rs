@@ -1,4 +1,4 @@
-//! The last step: a login that wants a WebSocket gets one (§6). Nothing is kept for it before the
+//! The last step: a login that wants a WebSocket gets one. Nothing is kept for it before the
 //! client has left HTTP.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What is remembered of a user: devices, and the logins that were issued. DESIGN §5.
+//! What is remembered of a user: devices, and the logins that were issued.
 //!
 //! Pure; the stores decide where it is kept.
 

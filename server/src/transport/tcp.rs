@@ -1,4 +1,4 @@
-//! MobileIMSDK over TCP: `mobileimsdk-protocol.md` §1.1.
+//! MobileIMSDK over TCP: `docs/protocol.md` §1.
 
 use std::sync::Arc;
 

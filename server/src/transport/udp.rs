@@ -1,4 +1,4 @@
-//! MobileIMSDK over UDP: `mobileimsdk-protocol.md` §1.2, with its holes closed (DESIGN §4).
+//! MobileIMSDK over UDP: `docs/protocol.md` §1, with the holes of MobileIMSDK's closed (§9).
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! MobileIMSDK over WebSocket: `mobileimsdk-protocol.md` §1.3, and `/echo` for conformance suites.
+//! MobileIMSDK over WebSocket: `docs/protocol.md` §1, and `/echo` for conformance suites.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The desk over a store that fails: DESIGN §6, "it decides before the commit, so on `Failed` it is
-//! rebuilt from the store".
+//! The desk over a store that fails: it decides before the commit, so on `Failed` it is rebuilt from the
+//! store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

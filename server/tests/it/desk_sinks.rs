@@ -1,5 +1,4 @@
-//! Storage listeners: `ocim-protocol.md` §13 and §19, "PacketStoreListener local + kafka",
-//! "PacketStoreManager".
+//! Storage listeners: OCIM's "PacketStoreListener local + kafka" and "PacketStoreManager".
 
 #![allow(clippy::too_many_lines)] // a story in one go
 

@@ -1,4 +1,4 @@
-//! §14: desktop agents over TCP: framing, SASL with both mechanisms, the desk behind it.
+//! Desktop agents over TCP: framing, SASL with both mechanisms, the desk behind it.
 
 use std::net::SocketAddr;
 

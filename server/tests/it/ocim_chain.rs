@@ -1,4 +1,4 @@
-//! §19 "v2 AuthorizationHandler", and what every answer by HTTP owes a page: CORS, length, gzip. The
+//! OCIM's "v2 AuthorizationHandler", and what every answer by HTTP owes a page: CORS, length, gzip. The
 //! order of the chain is in `ocim_trace`.
 
 use std::io::Read as _;

@@ -1,5 +1,5 @@
-//! §19 "v4 PollingTransport", "v4 LocalTransportStore", "v2 simulated packet exchange": the answers
-//! of §3 over real sockets. The hold and life times are tested with a virtual clock beside the code
+//! OCIM's "v4 PollingTransport", "v4 LocalTransportStore", "v2 simulated packet exchange": the
+//! answers of `docs/ocim.md` over real sockets. The hold and life times are tested with a virtual clock beside the code
 //! (`crate::ocim::polling::tests`); here they are short.
 
 use crate::ocim::{Poller, Ws, http, kind, poll_io, request, start};

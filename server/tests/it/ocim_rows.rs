@@ -1,5 +1,4 @@
-//! `ocim-protocol.md` §19, row by row: what a component that the notes name must show, over real
-//! sockets. Rows that need two nodes come with the cluster. Where a row has tests elsewhere they are
+//! OCIM's components, row by row: what each must show, over real sockets. Rows that need two nodes come with the cluster. Where a row has tests elsewhere they are
 //! named; `ocim_*.rs` and `desk_*.rs` go further than these.
 
 use crate::ocim::{Poller, Ws, auth, http, poll_io, request, served, start, text};

@@ -1,4 +1,4 @@
-//! `ocim-protocol.md` §19, row by row, goes on from `ocim_rows.rs`: assignment, routing, storage.
+//! OCIM's components, row by row, goes on from `ocim_rows.rs`: assignment, routing, storage.
 
 use crate::ocim::{
     Poller, Ws, agent_auth, auth, content, http, kind, poll_io, request, served, start, status,
@@ -28,7 +28,7 @@ async fn customer_assign_status() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn routing_table_route_packet() {
-    // §12's table, on one node.
+    // OCIM's table of assignment, on one node.
     let running = start(|_| {}).await;
     let (mut agent, mut alice, cid) = served(&running, "agent1", "alice").await;
     // CUSTOMER, assigned: delivered with `cid`; from anybody else CHATTING/FAIL.
@@ -247,7 +247,7 @@ async fn event_register() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn event_scheduler_build_relation_build_chat() {
-    // The order of notices (§11.4): `ocim_websocket.rs`; what holds under every order of events:
+    // The order of notices: `ocim_websocket.rs`; what holds under every order of events:
     // `core/src/desk/tests`. Here: never above the capacity, and a slot serves the head.
     let running = start(|_| {}).await;
     let mut agent = Ws::agent(http(&running), "agent1").await; // capacity 2

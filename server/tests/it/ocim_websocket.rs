@@ -1,4 +1,4 @@
-//! §19 "v1 websocket", "waiter ↔ customer communication", "PacketType.BIND", and the rest of what
+//! OCIM's "v1 websocket", "waiter ↔ customer communication", "PacketType.BIND", and the rest of what
 //! customers and agents do over `/ws.io`.
 
 use crate::ocim::{Frame, Poller, Ws, agent_auth, auth, http, kind, start};

@@ -1,4 +1,4 @@
-//! The promises of DESIGN §4 and §5, kept apart from the machine that has to keep them: a second
+//! The promises of `docs/protocol.md`, kept apart from the machine that has to keep them: a second
 //! opinion on every commit, every action, everything that reaches a client, and on the end.
 //!
 //! `ledger` is what is in custody, `links` what may be sent to whom, `question` what an input may

@@ -1,4 +1,4 @@
-//! What a client remembers: a MobileIMSDK client as `mobileimsdk-protocol.md` describes it, or one
+//! What a client remembers: a MobileIMSDK client as those in use behave, or one
 //! of ours, which keeps its cursor and its outbox.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! How others do it: the dispatchers of `support-desk.md` §2 that cost waiting, so that the
+//! How others do it: dispatchers that are in use and cost waiting, so that the
 //! benchmark can be seen to tell good from bad. Not used by the product.
 
 use std::collections::{BTreeMap, VecDeque};

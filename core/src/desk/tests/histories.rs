@@ -1,5 +1,5 @@
 //! Random histories: people come, go, write, drop out; commits fail; the process restarts; the
-//! clock steps. After every step every promise of DESIGN §6 is checked.
+//! clock steps. After every step every promise of `docs/desk.md` is checked.
 
 use proptest::prelude::*;
 

@@ -1,5 +1,5 @@
-//! What MobileIMSDK leaves open and a server can close, by the points of
-//! `mobileimsdk-protocol.md` §10. Those that are a matter of sockets, disks or clusters are tested
+//! What MobileIMSDK leaves open and a server can close: the rows of `docs/protocol.md` §9. The
+//! numbers in names only tell them apart. Those that are a matter of sockets, disks or clusters are tested
 //! where those are: 8, 17 to 24 in part.
 
 use super::rig::{Out, Rig};

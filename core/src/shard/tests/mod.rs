@@ -1,8 +1,8 @@
 //! Tests of the machine through its one interface: inputs in, actions out.
 //!
-//! `rig` is a driver and a store of a few lines; `promises` are the rows of DESIGN §4's table,
-//! `sessions` the rules of §5, `windows` what may be in flight and what becomes of it, `closes` the
-//! points that MobileIMSDK leaves open (`mobileimsdk-protocol.md` §10).
+//! `rig` is a driver and a store of a few lines; `promises` are those of `docs/protocol.md` §7,
+//! `sessions` the rules of a login and what follows it, `windows` what may be in flight and what
+//! becomes of it, `closes` the points that MobileIMSDK leaves open.
 
 mod closes;
 mod promises;

@@ -1,4 +1,4 @@
-//! Each row of DESIGN §4's table.
+//! What is promised of each kind of message: `docs/protocol.md` §7.
 
 use super::rig::{Out, Rig};
 use crate::session::Transport;

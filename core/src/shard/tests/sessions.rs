@@ -1,4 +1,4 @@
-//! The rules of DESIGN §5: login, takeover, heartbeats, silence.
+//! The rules of `docs/protocol.md` §5: login, takeover, heartbeats, silence.
 
 use super::rig::{Out, Rig};
 use crate::ids::LinkId;

@@ -1,6 +1,6 @@
 //! JSON as MobileIMSDK's clients and server read and write it.
 //!
-//! Here: a lenient reader that accepts what Gson 2.8 accepts (`mobileimsdk-protocol.md` §2.1), one
+//! Here: a lenient reader that accepts what Gson 2.8 accepts (`docs/protocol.md` §1), one
 //! value at a time and without recursion, and the writer's primitives. Not here: which members a
 //! frame has. Called by `wire/mobileimsdk`.
 

@@ -5,7 +5,7 @@ use crate::ids;
 use crate::wire::json::{put_int, put_string, put_uint};
 
 /// Appends `frame` as JSON: the members in the order that the Java implementation writes. All
-/// seven that the Flutter client demands are always there (§2.1); `from` and `to` are `-1` when
+/// seven that the Flutter client demands are always there; `from` and `to` are `-1` when
 /// unset; `dataContent` and `fp` are left out when unset. Escapes as standard JSON, not as HTML.
 pub fn encode(frame: &Frame<'_>, out: &mut Vec<u8>) {
     put_members(frame, out);

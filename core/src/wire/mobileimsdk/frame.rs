@@ -9,7 +9,7 @@ use crate::wire::json::{Reader, Token};
 
 /// One frame (MobileIMSDK: a `Protocal` object), borrowed from the bytes where it can be.
 ///
-/// The default is what the reference server makes of `{}` (§2.1): 0, false and nothing. `Debug`
+/// The default is what the reference server makes of `{}`: 0, false and nothing. `Debug`
 /// hides what a LOGIN carries: a token must not reach a log.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Frame<'a> {
@@ -91,7 +91,7 @@ pub(super) struct Wide<'a> {
     pub(super) time_ms: Option<i64>,
 }
 
-/// Reads a frame as leniently as the reference server does (§2.1), and `QoS` as 0 or 1 besides.
+/// Reads a frame as leniently as the reference server does (`docs/protocol.md` §1), and `QoS` as 0 or 1 besides.
 /// Takes time linear in the length of `bytes`.
 ///
 /// # Errors
@@ -133,7 +133,7 @@ fn as_text(bytes: &[u8]) -> Result<&str, DecodeError> {
     })
 }
 
-/// The whole of §2.1. `extended` says whether `seq` and `time` are known members.
+/// A frame's members as they are read. `extended` says whether `seq` and `time` are known members.
 pub(super) fn lenient(text: &str, extended: bool) -> Result<Wide<'_>, DecodeError> {
     let mut reader = Reader::new(text);
     let mut wide = Wide::default();
@@ -162,7 +162,7 @@ pub(super) fn lenient(text: &str, extended: bool) -> Result<Wide<'_>, DecodeErro
     Ok(wide)
 }
 
-/// A null leaves a number or boolean as it was (§2.1).
+/// A null leaves a number or boolean as it was.
 fn set<T>(field: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *field = value;

@@ -2,7 +2,7 @@
 //!
 //! Here: frames, the payloads of login, error and kick-out, the length prefix of TCP. Not here:
 //! what a frame means to a session, WebSocket framing (`wire/websocket`). Called by the transports
-//! and links of server and client. `mobileimsdk-protocol.md` is the source of every rule.
+//! and links of server and client. `docs/protocol.md` has the rules.
 
 mod encode;
 mod fast;

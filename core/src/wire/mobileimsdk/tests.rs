@@ -1,5 +1,4 @@
-//! Frames. The cases named "answers" are what the reference server was seen to do
-//! (`mobileimsdk-answers.txt`); § are those of `mobileimsdk-protocol.md`.
+//! Frames. The cases named "answers" are what the reference server was seen to do.
 
 use std::borrow::Cow;
 

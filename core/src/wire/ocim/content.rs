@@ -1,4 +1,4 @@
-//! Contents that are JSON themselves (§4, §10), and the waiter's login (§7.3).
+//! Contents that are JSON themselves, and the waiter's login.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -117,7 +117,7 @@ fn json(fill: impl FnOnce(&mut Object<'_>)) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// What an agent asks with TRANSFER (§10). The codes of tenants and of the agents that it names are
+/// What an agent asks with TRANSFER. The codes of tenants and of the agents that it names are
 /// not believed: the session says who asks. Members that are not text are passed over.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Transfer {

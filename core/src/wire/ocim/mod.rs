@@ -3,7 +3,7 @@
 //!
 //! Here: packets and what their contents say, the array that answers a poll, a request's query, the
 //! exchange of SASL. Not here: sockets, HTTP, sessions, what a packet does to the desk. Called by
-//! the server's `ocim`. `ocim-protocol.md` is the source of every rule; its words (`waiter`, `idy`)
+//! the server's `ocim`. `docs/ocim.md` has the rules; its words (`waiter`, `idy`)
 //! stay in here and at that edge. TCP frames have the prefix of [`super::mobileimsdk::tcp`].
 
 mod content;

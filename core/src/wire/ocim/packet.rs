@@ -1,4 +1,4 @@
-//! One packet and its parts (§4).
+//! One packet and its parts.
 
 use super::{BodyType, Identity, PacketType, Transport};
 

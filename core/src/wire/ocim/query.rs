@@ -1,4 +1,4 @@
-//! The query of a request (§3): `packet`, `t`, and ours: `token`, `ack`.
+//! The query of a request: `packet`, `t`, and ours: `token`, `ack`.
 
 use crate::limits;
 use crate::secret::Secret;

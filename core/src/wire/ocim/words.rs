@@ -1,4 +1,4 @@
-//! The protocol's enumerations: exact upper-case names, or their ordinals (§4).
+//! The protocol's enumerations: exact upper-case names, or their ordinals.
 
 /// Makes an enumeration whose names on the wire are given; its ordinals are the order.
 macro_rules! words {
@@ -27,7 +27,7 @@ macro_rules! words {
 }
 
 words! {
-    /// What a packet is (§5).
+    /// What a packet is.
     PacketType {
         /// A sign of life; answered with [`PacketType::Pong`].
         Ping = "PING",
@@ -97,7 +97,7 @@ words! {
 }
 
 words! {
-    /// What a body's content is. The order follows §4's table: the original's ordinals of bodies
+    /// What a body's content is. The order is ours: the original's ordinals of bodies
     /// are not published, so clients send names.
     BodyType {
         /// Credentials.

@@ -10,7 +10,7 @@ use super::{ProtocolError, mask};
 /// Which end reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The server's end: frames must be masked (§5.1).
+    /// The server's end: frames must be masked (RFC 6455 §5.1).
     Server,
     /// The client's end: frames must not be masked.
     Client,

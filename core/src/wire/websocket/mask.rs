@@ -1,4 +1,4 @@
-//! Masking (§5.3): the payload XOR four bytes, over and over.
+//! Masking (RFC 6455 §5.3): the payload XOR four bytes, over and over.
 
 /// Masks or unmasks `bytes`; `mask` is turned so that its first byte fits theirs.
 pub(super) fn apply(bytes: &mut [u8], mask: [u8; 4]) {

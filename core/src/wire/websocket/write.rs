@@ -2,7 +2,7 @@
 
 use super::mask;
 
-/// What a frame is (§5.2).
+/// What a frame is (RFC 6455 §5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Opcode {
@@ -23,11 +23,11 @@ pub enum Opcode {
 /// Longest header, in bytes.
 pub const HEADER_BYTES_MAX: usize = 14;
 
-/// Longest payload of a control frame, in bytes (§5.5).
+/// Longest payload of a control frame, in bytes (RFC 6455 §5.5).
 pub(super) const CONTROL_BYTES_MAX: usize = 125;
 
 /// Appends the header of a frame whose `length` bytes of payload follow, masked if `mask` is set:
-/// a client must give a fresh random one for each frame, a server none (§5.1).
+/// a client must give a fresh random one for each frame, a server none (RFC 6455 §5.1).
 pub fn encode_header(
     opcode: Opcode,
     fin: bool,
@@ -69,7 +69,7 @@ pub fn encode_frame(
 }
 
 /// Appends a close frame: `code` and as much of `reason` as fits in 123 bytes, cut between
-/// characters. Without a code it is empty, as is the answer to an empty one (§5.5.1).
+/// characters. Without a code it is empty, as is the answer to an empty one (RFC 6455 §5.5.1).
 pub fn encode_close(code: Option<u16>, reason: &str, mask: Option<[u8; 4]>, out: &mut Vec<u8>) {
     let mut payload = [0; CONTROL_BYTES_MAX];
     let mut length = 0;

@@ -1,4 +1,4 @@
-//! Storage listeners: who is told, once and in order, what became of conversations. OCIM §13.
+//! Storage listeners: who is told, once and in order, what became of conversations.
 //!
 //! Each follows the tenant's log by itself, from a cursor that is on disk, so that one that fails
 //! or is slow holds up neither a conversation nor the other. The *database* writes tables of

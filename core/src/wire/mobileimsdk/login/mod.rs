@@ -1,4 +1,4 @@
-//! Payloads: the JSON inside `dataContent` of login, login answer, error and kick-out (§3).
+//! Payloads: the JSON inside `dataContent` of login, login answer, error and kick-out (`docs/protocol.md` §3).
 //!
 //! Not here: what a login means. Called by the session's link and the client.
 
@@ -116,7 +116,7 @@ pub fn decode_login(json: &str) -> Result<Login, DecodeError> {
     Ok(login)
 }
 
-/// Writes a login's payload; what is not set is left out, `firstLoginTime` never (§3).
+/// Writes a login's payload; what is not set is left out, `firstLoginTime` never.
 #[must_use]
 pub fn encode_login(login: &Login) -> String {
     let mut out = Writer::new();

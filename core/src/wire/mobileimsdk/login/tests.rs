@@ -13,7 +13,7 @@ fn login_as_java_writes_it() {
     let json = r#"{"loginUserId":"aliceT","loginToken":"tok","firstLoginTime":0}"#;
     assert_eq!(decode_login(json).as_ref(), Ok(&login));
     assert_eq!(encode_login(&login), json);
-    // §2.1 holds inside, too; {} is answered by closing, which is the session's business.
+    // As lenient inside as outside; {} is answered by closing, which is the session's business.
     assert_eq!(decode_login("{}"), Ok(Login::default()));
     let lenient = "{loginUserId:5,loginToken:null,firstLoginTime:'3.0',other:[{}]}";
     let login = decode_login(lenient).unwrap();

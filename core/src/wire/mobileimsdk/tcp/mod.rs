@@ -1,4 +1,4 @@
-//! The length prefix of TCP (§1.1): four bytes, big-endian, then so many bytes of JSON.
+//! The length prefix of TCP (`docs/protocol.md` §1): four bytes, big-endian, then so many bytes of JSON.
 //!
 //! Here: prefix and body. Not here: the JSON, sockets. Called by the TCP transport and the client.
 

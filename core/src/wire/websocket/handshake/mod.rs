@@ -1,7 +1,6 @@
-//! The opening handshake (§4) as text: both ends.
+//! The opening handshake (RFC 6455 §4) as text: both ends.
 //!
-//! Offered extensions and subprotocols are ignored, as the reference server does
-//! (`mobileimsdk-protocol.md` §1.3). Not here: which paths and origins are welcome. Called by the
+//! Offered extensions and subprotocols are ignored, as MobileIMSDK's server does. Not here: which paths and origins are welcome. Called by the
 //! WebSocket transport of the server and by the client library.
 
 #[cfg(test)]
@@ -155,7 +154,7 @@ fn values<'h>(headers: &[Header<'h>], name: &str) -> impl Iterator<Item = &'h st
         .map(str::trim)
 }
 
-/// What a server answers to a client's key (§4.2.2).
+/// What a server answers to a client's key (RFC 6455 §4.2.2).
 #[must_use]
 pub fn accept_key(key: &str) -> String {
     let mut hash = Sha1::new();
@@ -241,7 +240,7 @@ pub fn write_request(host: &str, path: &str, key: &str, out: &mut Vec<u8>) {
 /// otherwise how many bytes it takes.
 ///
 /// # Errors
-/// Everything but a 101 that fits the key and adds nothing that was not asked for (§4.1).
+/// Everything but a 101 that fits the key and adds nothing that was not asked for (RFC 6455 §4.1).
 pub fn parse_response(head: &[u8], key: &str) -> Result<Option<usize>, ResponseError> {
     let mut headers = [EMPTY_HEADER; limits::UPGRADE_HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
