@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use unicode_general_category::{GeneralCategory, get_general_category};
+
 use crate::limits;
 
 /// A user id, group name or message id: cheap to clone, shared by everything that mentions it.
@@ -11,6 +13,8 @@ pub type Name = Arc<str>;
 pub const SERVER: &str = "0";
 /// What a frame carries when nobody is named. Never a valid address.
 pub const UNSET: &str = "-1";
+/// Everybody who has ever logged in, as a receiver in the API. Never a user: an answer to him would go to all.
+pub const EVERYBODY: &str = "*";
 
 /// Why a name was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,8 +28,17 @@ pub enum NameError {
     /// Contains a control character.
     #[error("contains a control character")]
     Control,
-    /// `0`, `-1`, or starting with `#`, `@` or `~`, which mean something else.
-    #[error("is reserved: `0`, `-1` and names that start with `#`, `@` or `~` are not user ids")]
+    /// Contains a character that nobody sees: what formats text, separates lines or turns its
+    /// direction.
+    #[error("contains U+{:04X}, which is invisible: names are what people see of them", u32::from(*.0))]
+    Invisible(char),
+    /// Has nothing but blanks.
+    #[error("has nothing but blanks")]
+    Blank,
+    /// `0`, `-1`, `*`, or starting with `#`, `@` or `~`, which mean something else.
+    #[error(
+        "is reserved: `0`, `-1`, `*` and names that start with `#`, `@` or `~` are not user ids"
+    )]
     Reserved,
 }
 
@@ -36,26 +49,52 @@ fn check_plain(name: &str) -> Result<(), NameError> {
     if name.len() > limits::NAME_BYTES_MAX {
         return Err(NameError::TooLong(name.len()));
     }
-    if has_control(name) {
+    if is_plain(name) {
+        return match name.bytes().all(|byte| byte == b' ') {
+            true => Err(NameError::Blank),
+            false => Ok(()),
+        };
+    }
+    if name.chars().any(char::is_control) {
         return Err(NameError::Control);
     }
-    Ok(())
+    match name.chars().find(|c| is_invisible(*c)) {
+        Some(invisible) => Err(NameError::Invisible(invisible)),
+        None if name.chars().all(char::is_whitespace) => Err(NameError::Blank),
+        None => Ok(()),
+    }
 }
 
-/// Whether there is a control character; quickly, for what is plain ASCII as nearly everything is.
-fn has_control(text: &str) -> bool {
-    let is_plain = |byte: &u8| (0x20..0x7f).contains(byte);
-    !text.as_bytes().iter().all(is_plain) && text.chars().any(char::is_control)
+/// Whether a text is printable ASCII, as nearly every name is.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
 }
 
-/// Checks that `name` can be a user's account id: 1–64 bytes of UTF-8, no control characters, not
-/// `0` or `-1`, not starting with `#`, `@` or `~`.
+/// Whether a character shows nothing of its own: two names that differ in such ones alone look the
+/// same, and some of them turn around what stands beside them.
+fn is_invisible(c: char) -> bool {
+    let unseen = [
+        GeneralCategory::Format,
+        GeneralCategory::LineSeparator,
+        GeneralCategory::ParagraphSeparator,
+        GeneralCategory::Unassigned,
+    ];
+    // Letters and marks by category that are fillers by nature.
+    let fills = matches!(
+        c,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' | '\u{ffa0}'
+    );
+    fills || !c.is_ascii() && unseen.contains(&get_general_category(c))
+}
+
+/// Checks that `name` can be a user's account id: 1–64 bytes of UTF-8, no control and no invisible
+/// characters, not blank, not `0`, `-1` or `*`, not starting with `#`, `@` or `~`.
 ///
 /// # Errors
 /// Says which rule it breaks.
 pub fn check_user(name: &str) -> Result<(), NameError> {
     check_plain(name)?;
-    if name == SERVER || name == UNSET || name.starts_with(['#', '@', '~']) {
+    if [SERVER, UNSET, EVERYBODY].contains(&name) || name.starts_with(['#', '@', '~']) {
         return Err(NameError::Reserved);
     }
     Ok(())
@@ -73,7 +112,7 @@ pub fn check_message_id(id: &str) -> Result<(), NameError> {
     if id.len() > limits::MESSAGE_ID_BYTES_MAX {
         return Err(NameError::TooLong(id.len()));
     }
-    if has_control(id) {
+    if !is_plain(id) && id.chars().any(char::is_control) {
         return Err(NameError::Control);
     }
     Ok(())
@@ -156,3 +195,63 @@ pub struct DeviceId(pub u64);
 /// One login on one link, as the machine names it. Never used again after the link is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b24_no_reserved_word_of_the_api_is_a_user() {
+        for reserved in ["0", "-1", "*", "#g", "@team", "~visitor"] {
+            assert_eq!(check_user(reserved), Err(NameError::Reserved), "{reserved}");
+        }
+        assert_eq!(Address::parse("*"), Err(NameError::Reserved));
+        for name in ["**", "a*", "-2", "00", "a#", "0a"] {
+            assert_eq!(check_user(name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_are_what_people_see_of_them() {
+        for unseen in [
+            '\u{202e}',
+            '\u{2066}',
+            '\u{2028}',
+            '\u{2029}',
+            '\u{200b}',
+            '\u{200d}',
+            '\u{2060}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{3164}',
+            '\u{e0041}',
+        ] {
+            let refused = Err(NameError::Invisible(unseen));
+            assert_eq!(check_user(&unseen.to_string()), refused);
+            assert_eq!(check_user(&format!("al{unseen}ice")), refused);
+            for prefix in ["#", "@", "~"] {
+                let address = format!("{prefix}al{unseen}ice");
+                assert_eq!(Address::parse(&address), Err(NameError::Invisible(unseen)));
+            }
+        }
+        for control in ['\u{0}', '\n', '\u{7f}', '\u{85}'] {
+            assert_eq!(check_user(&format!("a{control}")), Err(NameError::Control));
+        }
+        for blank in [" ", "   ", "\u{a0}", "\u{3000} "] {
+            assert_eq!(check_user(blank), Err(NameError::Blank), "{blank:?}");
+        }
+        for seen in [
+            "alice",
+            "Ann Lee",
+            "王小明",
+            "Ωμέγα",
+            "שלום",
+            "नमस्ते",
+            "e\u{301}",
+            "❤\u{fe0f}",
+            "👍🏽",
+        ] {
+            assert_eq!(check_user(seen), Ok(()), "{seen}");
+        }
+    }
+}

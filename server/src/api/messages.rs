@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tidings_core::ids::{Address, DeviceId, Name, SERVER};
+use tidings_core::ids::{Address, DeviceId, EVERYBODY, Name, SERVER};
 use tidings_core::limits;
 use tidings_core::message::{Message, MessageRef};
 
@@ -21,9 +21,6 @@ use super::idempotency::Key;
 use super::problem::Problem;
 use crate::handle::{Send, Sent};
 use crate::router::Deliveries;
-
-/// Everybody who has ever logged in.
-const EVERYBODY: &str = "*";
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "to: expected a receiver or a list of receivers")]

@@ -71,7 +71,7 @@ fn all_paths() -> Value {
 fn about() -> String {
     format!(
         "Messages, users, conversations, groups and support desks of a Tidings server. Times are milliseconds \
-         since 1970 UTC. Ids have 1 to {name} bytes of UTF-8 and no control characters; `#`, `@` \
+         since 1970 UTC. Ids have 1 to {name} bytes of UTF-8 and no control or invisible characters; `#`, `@` \
          and `~` before an id mean a group, a team and a visitor. Refusals are \
          `application/problem+json` and name the `field`, the `limit` and the `value`. A key may \
          make {burst} calls in a row, and one more every {refill} ms.",
