@@ -20,11 +20,20 @@ pub const EVERYBODY: &str = "*";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// Empty.
-    #[error("is empty; a name has 1 to {max} bytes", max = limits::NAME_BYTES_MAX)]
-    Empty,
-    /// Longer than [`limits::NAME_BYTES_MAX`].
-    #[error("has {0} bytes; a name has 1 to {max}", max = limits::NAME_BYTES_MAX)]
-    TooLong(usize),
+    #[error("is empty; 1 to {bytes_max} bytes are allowed")]
+    Empty {
+        /// How long it may be, in bytes.
+        bytes_max: usize,
+    },
+    /// Longer than its kind may be: [`limits::NAME_BYTES_MAX`], or
+    /// [`limits::MESSAGE_ID_BYTES_MAX`] for the id of a message.
+    #[error("has {bytes} bytes; 1 to {bytes_max} are allowed")]
+    TooLong {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        bytes_max: usize,
+    },
     /// Contains a control character.
     #[error("contains a control character")]
     Control,
@@ -42,13 +51,16 @@ pub enum NameError {
     Reserved,
 }
 
+fn check_length(name: &str, bytes_max: usize) -> Result<(), NameError> {
+    match name.len() {
+        0 => Err(NameError::Empty { bytes_max }),
+        bytes if bytes > bytes_max => Err(NameError::TooLong { bytes, bytes_max }),
+        _ => Ok(()),
+    }
+}
+
 fn check_plain(name: &str) -> Result<(), NameError> {
-    if name.is_empty() {
-        return Err(NameError::Empty);
-    }
-    if name.len() > limits::NAME_BYTES_MAX {
-        return Err(NameError::TooLong(name.len()));
-    }
+    check_length(name, limits::NAME_BYTES_MAX)?;
     if is_plain(name) {
         return match name.bytes().all(|byte| byte == b' ') {
             true => Err(NameError::Blank),
@@ -106,12 +118,7 @@ pub fn check_user(name: &str) -> Result<(), NameError> {
 /// # Errors
 /// Says which rule it breaks.
 pub fn check_message_id(id: &str) -> Result<(), NameError> {
-    if id.is_empty() {
-        return Err(NameError::Empty);
-    }
-    if id.len() > limits::MESSAGE_ID_BYTES_MAX {
-        return Err(NameError::TooLong(id.len()));
-    }
+    check_length(id, limits::MESSAGE_ID_BYTES_MAX)?;
     if !is_plain(id) && id.chars().any(char::is_control) {
         return Err(NameError::Control);
     }
@@ -138,7 +145,7 @@ impl<'a> Address<'a> {
     /// If the name (without its prefix) breaks a rule of [`check_user`].
     pub fn parse(to: &'a str) -> Result<Address<'a>, NameError> {
         match to.as_bytes().first() {
-            None => Err(NameError::Empty),
+            None => check_length(to, limits::NAME_BYTES_MAX).map(|()| Address::Server),
             Some(b'#') => check_plain(&to[1..]).map(|()| Address::Group(to)),
             Some(b'@') => check_plain(&to[1..]).map(|()| Address::Team(to)),
             Some(b'~') => check_plain(&to[1..]).map(|()| Address::User(to)),

@@ -22,7 +22,7 @@ fn a_second_login_kicks_the_first_out_across_transports() {
             second.login("dora");
             let kicked = json(&first.frame());
             assert_eq!(kicked["type"], 54, "{one:?} {other:?}");
-            assert_eq!(kicked["dataContent"], r#"{"code":1}"#);
+            assert_eq!(kicked["dataContent"], r#"{"code":1,"reason":""}"#);
             // The first one is out: messages reach the second, heartbeats the one that asks.
             let id = format!("{one:?}{other:?}");
             peer.send(&message("peer", "dora", &id, "who is there?"));

@@ -41,7 +41,7 @@ pub(crate) fn login_answer(user: &str) -> String {
 }
 
 pub(crate) fn kickout(user: &str) -> String {
-    control(54, user, r#"{"code":1}"#)
+    control(54, user, r#"{"code":1,"reason":""}"#)
 }
 
 pub(crate) fn error(code: i32, text: &str) -> String {

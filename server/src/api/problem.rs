@@ -87,7 +87,7 @@ impl Problem {
     pub(super) fn name(field: &str, name: &str, problem: NameError) -> Problem {
         let told = Problem::unprocessable(format!("{field} {problem}")).field(field);
         match problem {
-            NameError::TooLong(bytes) => told.limit(limits::NAME_BYTES_MAX, bytes),
+            NameError::TooLong { bytes, bytes_max } => told.limit(bytes_max, bytes),
             _ => told.with("value", name),
         }
     }

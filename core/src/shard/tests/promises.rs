@@ -1,6 +1,7 @@
 //! What is promised of each kind of message: `docs/protocol.md` §7.
 
 use super::rig::{Out, Rig};
+use crate::limits;
 use crate::session::Transport;
 use crate::shard::Event;
 use crate::wire::code;
@@ -182,6 +183,22 @@ fn qos_without_an_id_is_refused_and_the_session_stays() {
     );
     rig.say(alice, "bob", "m1");
     assert_eq!(rig.acks(alice), ["m1"]);
+}
+
+#[test]
+fn c4_the_refusal_of_an_id_that_is_too_long_names_the_limit_of_ids() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    let long = "x".repeat(limits::MESSAGE_ID_BYTES_MAX + 1);
+    for id in ["", &long] {
+        let (kind, qos) = (code::COMMON_DATA, true);
+        rig.frame(alice, kind, "alice", "bob", Some("hi"), Some(id), qos);
+        let Some((_, Out::Control(code::ERROR, text))) = rig.out.last() else {
+            panic!("{:?}", rig.out.last());
+        };
+        assert!(text.contains("1 to 128"), "{text}");
+    }
+    assert_eq!(rig.refusals(alice), [code::REFUSED_NO_ID; 2]);
 }
 
 #[test]

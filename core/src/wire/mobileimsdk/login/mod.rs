@@ -87,7 +87,7 @@ pub struct ErrorNotice {
 pub struct Kickout {
     /// A kick code of [`crate::wire::code`].
     pub code: i32,
-    /// For people.
+    /// For people; `None` if it is empty or absent.
     pub reason: Option<String>,
 }
 
@@ -206,14 +206,13 @@ pub fn decode_error(json: &str) -> Result<ErrorNotice, DecodeError> {
     Ok(notice)
 }
 
-/// Writes the payload of a kick-out; no reason, no member.
+/// Writes the payload of a kick-out. `reason` is always there, empty if there is none: Flutter's
+/// client throws without it.
 #[must_use]
 pub fn encode_kickout(code: i32, reason: Option<&str>) -> String {
     let mut out = Writer::new();
     out.name("code").int(i64::from(code));
-    if let Some(reason) = reason {
-        out.name("reason").string(reason);
-    }
+    out.name("reason").string(reason.unwrap_or_default());
     out.end()
 }
 
@@ -226,7 +225,7 @@ pub fn decode_kickout(json: &str) -> Result<Kickout, DecodeError> {
     members(json, |name, value, reader| {
         match name {
             "code" => kickout.code = code("code", &value)?,
-            "reason" => kickout.reason = text("reason", value)?,
+            "reason" => kickout.reason = text("reason", value)?.filter(|r| !r.is_empty()),
             _ => reader.skip_open(&value)?,
         }
         Ok(())
