@@ -352,9 +352,6 @@ pub const DESK_REPORT_MS_MAX: i64 = 366 * 24 * 3_600_000;
 /// Messages on one page of a customer's export.
 /// Beyond: the answer says where the next page begins.
 pub const DESK_EXPORT_MESSAGES_MAX: usize = 5_000;
-/// Conversations with teams that a customer's export and erasure go through.
-/// Beyond: they are left out.
-pub const DESK_CUSTOMER_TEAMS_MAX: usize = 10_000;
 
 // # The HTTP API
 
@@ -373,6 +370,9 @@ pub const API_EVERYBODY_PAGE_MAX: usize = 1000;
 /// Users, conversations or receivers on one page of a list.
 /// Beyond: 422.
 pub const API_PAGE_MAX: usize = 200;
+/// Users that are looked at to fill one page of those who are not online.
+/// Beyond: the page is shorter, and its `next` says where the next call goes on.
+pub const API_USERS_LOOKED_AT_MAX: usize = 10_000;
 /// Longest `Idempotency-Key`, in bytes.
 /// Beyond: 422.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;

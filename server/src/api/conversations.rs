@@ -15,10 +15,11 @@ use super::problem::Problem;
 use crate::handle::HandleError;
 use crate::store::Page;
 
-/// How many.
+/// Which page.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Many {
+    after: Option<u64>,
     limit: Option<usize>,
 }
 
@@ -28,8 +29,12 @@ pub(super) async fn list(
     Asked(asked): Asked<Many>,
 ) -> Result<Json<Value>, Problem> {
     let limit = page(asked.limit, limits::API_PAGE_MAX)?;
-    let found = api.handle.conversations(&user, limit).await;
-    let found = found.map_err(|error| Problem::of("id", error))?;
+    let before = asked.after.unwrap_or(u64::MAX);
+    let found = api.handle.conversations(&user, before, limit + 1).await;
+    let mut found = found.map_err(|error| Problem::of("id", error))?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|last| last.last.position);
     let shown = found.iter().map(|conversation| {
         json!({
             "peer": &*conversation.peer,
@@ -40,7 +45,7 @@ pub(super) async fn list(
         })
     });
     let shown: Vec<Value> = shown.collect();
-    Ok(Json(json!({ "conversations": shown })))
+    Ok(Json(json!({ "conversations": shown, "next": next })))
 }
 
 /// Which page.

@@ -16,7 +16,7 @@ use tidings_core::message::{Message, MessageRef};
 
 use super::Api;
 use super::access::Caller;
-use super::extract::{Asked, Input, Named};
+use super::extract::{Asked, Input, Named, page};
 use super::idempotency::Key;
 use super::problem::Problem;
 use crate::handle::{Send, Sent};
@@ -192,14 +192,17 @@ pub(super) fn show(message: &Message) -> Value {
 pub(super) struct Between {
     from: Option<String>,
     to: Option<String>,
+    after: Option<String>,
+    limit: Option<usize>,
 }
 
 pub(super) async fn find(
     State(api): State<Arc<Api>>,
     Named(id): Named<String>,
-    Asked(between): Asked<Between>,
+    Asked(asked): Asked<Between>,
 ) -> Result<Response, Problem> {
-    let between = match (&between.from, &between.to) {
+    let limit = page(asked.limit, limits::API_PAGE_MAX)?;
+    let between = match (&asked.from, &asked.to) {
         (Some(from), Some(to)) => Some((from.as_str(), to.as_str())),
         (None, None) => None,
         (Some(_), None) => {
@@ -221,35 +224,43 @@ pub(super) async fn find(
     };
     let mut shown = show(message);
     shown["stored"] = json!(true);
-    let (receivers, total) = receivers_of(&api, message).await?;
-    shown["receivers"] = Value::Array(receivers);
-    shown["receivers_total"] = json!(total);
+    let to = receivers_of(&api, message).await?;
+    shown["receivers_total"] = json!(to.len());
+    let after = asked.after.as_deref().unwrap_or_default();
+    let mut to: Vec<Name> = to.into_iter().filter(|user| **user > *after).collect();
+    let more = to.len() > limit;
+    to.truncate(limit);
+    shown["next"] = json!(to.last().filter(|_| more).map(|user| &**user));
+    shown["receivers"] = Value::Array(whereabouts(&api, message, to).await?);
     // The same id may be in use between others.
     shown["others"] = json!(found.len() - 1);
     let kind = [(header::CACHE_CONTROL, "no-store")];
     Ok((kind, Json(shown)).into_response())
 }
 
-/// How far it is with each receiver, of a group the first of them.
-async fn receivers_of(api: &Api, message: &MessageRef) -> Result<(Vec<Value>, usize), Problem> {
-    let of = |error| Problem::of("id", error);
-    let to = match Address::parse(&message.to) {
-        Ok(Address::Group(group)) => {
-            let mut members = api
-                .handle
-                .group(group)
-                .await
-                .map_err(of)?
-                .unwrap_or_default();
-            members.retain(|member| *member != message.from);
-            members
-        }
-        _ => vec![message.to.clone()],
+/// Who gets a message, by name.
+async fn receivers_of(api: &Api, message: &MessageRef) -> Result<Vec<Name>, Problem> {
+    let Ok(Address::Group(group)) = Address::parse(&message.to) else {
+        return Ok(vec![message.to.clone()]);
     };
-    let total = to.len();
+    let members = api.handle.group(group).await;
+    let members = members.map_err(|error| Problem::of("id", error))?;
+    let mut members = members.unwrap_or_default();
+    members.retain(|member| *member != message.from);
+    members.sort();
+    Ok(members)
+}
+
+/// How far a message is with each of these.
+async fn whereabouts(
+    api: &Api,
+    message: &MessageRef,
+    users: Vec<Name>,
+) -> Result<Vec<Value>, Problem> {
+    let of = |error| Problem::of("id", error);
     let seen = api.handle.deliveries(message);
     let mut shown = Vec::new();
-    for user in to.into_iter().take(limits::API_PAGE_MAX) {
+    for user in users {
         let sessions = api.handle.sessions(&user);
         let receipts = api.handle.receipts(&user, message).await.map_err(of)?;
         let devices: Vec<Value> = receipts
@@ -271,7 +282,7 @@ async fn receivers_of(api: &Api, message: &MessageRef) -> Result<(Vec<Value>, us
             "devices": devices,
         }));
     }
-    Ok((shown, total))
+    Ok(shown)
 }
 
 /// What is remembered of the sessions of a device; `null` is nothing, and `[]` that there was none.

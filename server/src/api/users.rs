@@ -34,32 +34,58 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, Problem> {
     let limit = page(which.limit, limits::API_PAGE_MAX)?;
     let after = which.after.as_deref().unwrap_or_default();
-    let users: Vec<(String, usize)> = if which.online == Some(true) {
+    let (users, next) = if which.online == Some(true) {
         let online = api.handle.online().into_iter();
-        let above = online.filter(|user| *user.user > *after).take(limit);
-        above
+        let above = online.filter(|user| *user.user > *after).take(limit + 1);
+        let mut users: Vec<(String, usize)> = above
             .map(|user| (user.user.to_string(), user.sessions.len()))
-            .collect()
-    } else {
-        let users = api.handle.users(after, limit).await;
-        let users = users.map_err(|error| Problem::of("after", error))?;
-        let sessions = |user: &str| api.handle.sessions(user).len();
-        let mut users: Vec<(String, usize)> = users
-            .iter()
-            .map(|user| (user.to_string(), sessions(user)))
             .collect();
-        // Whoever is offline now, of this page: the page may become shorter than its limit.
-        users.retain(|(_, sessions)| which.online.is_none() || *sessions == 0);
-        users
+        let more = users.len() > limit;
+        users.truncate(limit);
+        let next = users.last().filter(|_| more).map(|(user, _)| user.clone());
+        (users, next)
+    } else {
+        known(&api, after, limit, which.online).await?
     };
-    let next = (users.len() == limit).then(|| users.last().map(|(user, _)| user.clone()));
     let shown: Vec<Value> = users
         .iter()
         .map(
             |(user, sessions)| json!({ "id": user, "online": *sessions > 0, "sessions": sessions }),
         )
         .collect();
-    Ok(Json(json!({ "users": shown, "next": next.flatten() })))
+    Ok(Json(json!({ "users": shown, "next": next })))
+}
+
+/// A page of those who have ever logged in, each with how many sessions he has now, and where the
+/// next page begins. It is full, unless so many had to be passed over that the next call goes on.
+async fn known(
+    api: &Api,
+    after: &str,
+    limit: usize,
+    online: Option<bool>,
+) -> Result<(Vec<(String, usize)>, Option<String>), Problem> {
+    let mut found: Vec<(String, usize)> = Vec::new();
+    let mut last = after.to_owned();
+    for _ in 0..limits::API_USERS_LOOKED_AT_MAX / limits::API_PAGE_MAX {
+        let users = api.handle.users(&last, limits::API_PAGE_MAX).await;
+        let users = users.map_err(|error| Problem::of("after", error))?;
+        let is_end = users.len() < limits::API_PAGE_MAX;
+        for user in users {
+            let sessions = api.handle.sessions(&user).len();
+            if online.is_none_or(|online| online == (sessions > 0)) {
+                if found.len() == limit {
+                    let next = found.last().map(|(user, _)| user.clone());
+                    return Ok((found, next));
+                }
+                found.push((user.to_string(), sessions));
+            }
+            last = user.to_string();
+        }
+        if is_end {
+            return Ok((found, None));
+        }
+    }
+    Ok((found, Some(last)))
 }
 
 /// A session, as it is shown.
@@ -95,7 +121,10 @@ pub(super) async fn show(
             })
         })
         .collect();
-    let conversations = api.handle.conversations(&user, CURSORS_SHOWN).await;
+    let conversations = api
+        .handle
+        .conversations(&user, u64::MAX, CURSORS_SHOWN)
+        .await;
     let mut cursors = Vec::new();
     for conversation in conversations.map_err(of)? {
         let receipts = api.handle.receipts(&user, &conversation.last).await;

@@ -158,7 +158,7 @@ impl Driver {
             let store = &**router.store();
             let mut end = 0;
             for team in &teams {
-                let newest = store.conversations(team, 1)?;
+                let newest = store.conversations(team, u64::MAX, 1)?;
                 end = newest.iter().map(|c| c.last.position).fold(end, u64::max);
             }
             // What is in custody up to `end` is seen now; what comes later waits in the inbox.
@@ -179,16 +179,16 @@ impl Driver {
 
 /// The conversations of a team with something beyond a position.
 fn behind(store: &dyn Store, team: &str, upto: u64) -> Result<Vec<Conversation>, StoreError> {
-    let mut limit = PAGE;
+    let mut found: Vec<Conversation> = Vec::new();
     loop {
-        let mut known = store.conversations(team, limit)?;
-        let all = known.len() < limit;
-        let before = known.len();
-        known.retain(|conversation| conversation.last.position > upto);
-        if all || known.len() < before {
-            return Ok(known);
+        let before = found.last().map_or(u64::MAX, |last| last.last.position);
+        let page = store.conversations(team, before, PAGE)?;
+        let newer = page.into_iter().take_while(|c| c.last.position > upto);
+        let known = found.len();
+        found.extend(newer);
+        if found.len() < known + PAGE {
+            return Ok(found);
         }
-        limit *= 4;
     }
 }
 
@@ -206,7 +206,7 @@ fn newer(
             return Ok(());
         };
         before = first.seq;
-        let goes_on = first.position > upto && page.len() == PAGE;
+        let goes_on = first.position > upto;
         found.extend(page.into_iter().filter(|m| m.position > upto));
         if !goes_on {
             return Ok(());

@@ -182,9 +182,9 @@ impl Handle {
         sessions.unwrap_or_default()
     }
 
-    /// A page of the conversation of `user` with `peer`: another user, a `#group`, or `0`. At most
-    /// [`HISTORY_PAGE_MAX`](limits::HISTORY_PAGE_MAX) messages, ascending by number; go on from the
-    /// first or last number of a page.
+    /// A page of the conversation of `user` with `peer`: another user, a `#group`, or `0`. Ascending
+    /// by number; go on from the first or last number of a page. It is held in memory, so say how
+    /// long it may be: the API takes up to [`HISTORY_PAGE_MAX`](limits::HISTORY_PAGE_MAX).
     ///
     /// # Errors
     /// If a name is none, or the store cannot be read.
@@ -205,14 +205,17 @@ impl Handle {
         Ok(router.blocking(read).await?)
     }
 
-    /// The conversations of a user, those with the newest message first, each with its head and how
-    /// far his furthest device has acknowledged it.
+    /// A page of the conversations of a user, those with the newest message first, each with its
+    /// head and how far his furthest device has acknowledged it. The first page is that before
+    /// `u64::MAX`, the next one that before the `last.position` of a page's last conversation. A
+    /// conversation that is written in meanwhile moves to the front.
     ///
     /// # Errors
     /// If `user` is no user id, or the store cannot be read.
     pub async fn conversations(
         &self,
         user: &str,
+        before: u64,
         limit: usize,
     ) -> Result<Vec<Conversation>, HandleError> {
         if user != SERVER {
@@ -220,7 +223,7 @@ impl Handle {
         }
         let router = self.router()?;
         let (store, user) = (router.store().clone(), user.to_owned());
-        let read = move || store.conversations(&user, limit);
+        let read = move || store.conversations(&user, before, limit);
         Ok(router.blocking(read).await?)
     }
 

@@ -249,7 +249,12 @@ impl Store for MemoryStore {
         Ok(state.tail.range(entry, from, upto))
     }
 
-    fn conversations(&self, user: &str, limit: usize) -> Result<Vec<Conversation>, StoreError> {
+    fn conversations(
+        &self,
+        user: &str,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<Conversation>, StoreError> {
         let state = self.state.read();
         let State { tail, people } = &*state;
         let devices = people.users.get(user).map_or(&[][..], |user| &user.devices);
@@ -258,6 +263,9 @@ impl Store for MemoryStore {
             let Some(last) = tail.message(entry.head.position()) else {
                 continue;
             };
+            if last.position >= before {
+                continue;
+            }
             let conversation = entry.head.conversation;
             let acked = devices.iter().map(|device| {
                 people
@@ -419,17 +427,16 @@ impl Store for MemoryStore {
 impl Page {
     /// The numbers that a page may hold, in a conversation that has `first..=head`.
     pub(crate) fn range(self, first: u64, head: u64) -> (u64, u64) {
-        let most = |limit: usize| limit.min(limits::HISTORY_PAGE_MAX) as u64;
         match self {
             Page::Before(_, 0) | Page::After(_, 0) => (1, 0),
             Page::Before(below, limit) => {
                 let upto = below.saturating_sub(1).min(head);
-                let from = (upto + 1).saturating_sub(most(limit)).max(first);
+                let from = (upto + 1).saturating_sub(limit as u64).max(first);
                 (from, upto)
             }
             Page::After(above, limit) => {
                 let from = above.saturating_add(1).max(first);
-                (from, from.saturating_add(most(limit) - 1).min(head))
+                (from, from.saturating_add(limit as u64 - 1).min(head))
             }
         }
     }

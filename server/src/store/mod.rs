@@ -79,17 +79,26 @@ pub trait Store: Send + Sync + 'static {
     /// The same from memory alone: `None` if something would have to be read. Does not block.
     fn load_recent(&self, wants: &[Want], messages_max: usize, bytes_max: usize) -> Option<Loaded>;
 
-    /// A page of a conversation, by number.
+    /// A page of a conversation, by number: all of it that there is, however long the page. Whoever
+    /// asks for somebody outside limits it; inside, a reader reads on until it is done.
     ///
     /// # Errors
     /// If the store cannot be read.
     fn history(&self, conversation_key: &str, page: Page) -> Result<Vec<MessageRef>, StoreError>;
 
-    /// The conversations of a user, those with the newest message first.
+    /// The first `limit` conversations of a user whose last message lies before the position
+    /// `before` (`u64::MAX`: from the newest), those with the newest message first. The next page
+    /// begins before the position of the last one's message; a conversation that something is
+    /// written in meanwhile moves to the front.
     ///
     /// # Errors
     /// If the store cannot be read.
-    fn conversations(&self, user: &str, limit: usize) -> Result<Vec<Conversation>, StoreError>;
+    fn conversations(
+        &self,
+        user: &str,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<Conversation>, StoreError>;
 
     /// Makes a group have exactly these members; without members it is removed. Its messages stay.
     ///

@@ -265,8 +265,8 @@ impl Pair {
         }
         for user in USERS {
             assert_eq!(
-                disk.conversations(user, 4).unwrap(),
-                model.conversations(user, 4).unwrap()
+                disk.conversations(user, u64::MAX, 4).unwrap(),
+                model.conversations(user, u64::MAX, 4).unwrap()
             );
         }
         for key in [

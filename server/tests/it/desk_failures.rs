@@ -58,8 +58,13 @@ impl Store for Failing {
     fn history(&self, key: &str, page: Page) -> Result<Vec<MessageRef>, StoreError> {
         self.inner.history(key, page)
     }
-    fn conversations(&self, user: &str, limit: usize) -> Result<Vec<Conversation>, StoreError> {
-        self.inner.conversations(user, limit)
+    fn conversations(
+        &self,
+        user: &str,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<Conversation>, StoreError> {
+        self.inner.conversations(user, before, limit)
     }
     fn set_group(&self, group: &str, members: &[Name]) -> Result<(), StoreError> {
         self.inner.set_group(group, members)
@@ -173,4 +178,26 @@ async fn talk(mut customer: Customer) {
     for text in 0..10 {
         assert_eq!(customer.text().await, format!("text {text}"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_a_desk_catches_up_on_any_number_of_texts() {
+    let (running, store) = server().await;
+    let alice = customer(&running, "alice").await;
+    store.every.store(1, Ordering::Relaxed);
+    for n in 0..2_500 {
+        let (id, text) = (format!("m{n}"), format!("text {n}"));
+        // A text in a batch with a row that is refused is refused with it.
+        while alice.0.send("@support", &text).id(&*id).await.is_err() {}
+    }
+    store.every.store(0, Ordering::Relaxed);
+    let mut agent = bind(&running, "agent1").await;
+    // What is more than a hand-over carries is history: the newest are there.
+    let first = agent.text().await;
+    let first: usize = first.strip_prefix("text ").unwrap().parse().unwrap();
+    assert!(first <= 2_500 - 2_000, "{first}");
+    for n in first + 1..2_500 {
+        assert_eq!(agent.text().await, format!("text {n}"));
+    }
+    running.stop().await;
 }

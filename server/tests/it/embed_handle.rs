@@ -67,7 +67,7 @@ async fn to_many_and_in_somebodys_name() {
     let message = bob.message().await.unwrap();
     assert_eq!(&*message.from, "alice");
     bob.acknowledge(&message);
-    let conversations = handle.conversations("bob", 10).await.unwrap();
+    let conversations = handle.conversations("bob", u64::MAX, 10).await.unwrap();
     assert_eq!(&*conversations[0].peer, "alice");
     running.stop().await;
 }

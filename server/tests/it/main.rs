@@ -9,6 +9,7 @@
 mod api;
 mod api_document;
 mod api_messages;
+mod api_pages;
 mod api_people;
 mod api_rules;
 mod auth_accounts;

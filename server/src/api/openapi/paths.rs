@@ -123,6 +123,12 @@ fn find() -> Value {
                 name(),
                 "Its receiver, as it was sent: a user, `#group` or `0`.",
             ),
+            in_query(
+                "after",
+                name(),
+                "Of a group: the receivers whose names are above this one, the `next` of the page before.",
+            ),
+            limit(limits::API_PAGE_MAX),
         ],
         body: None,
         answer: ok(
@@ -141,7 +147,11 @@ fn users() -> Value {
         id: "listUsers",
         tag: "users",
         summary: "Who is known, or online",
-        description: "By name, those who have ever logged in.".into(),
+        description: format!(
+            "By name, those who have ever logged in. A page is full unless it is the last, or {} \
+             users had to be looked at for it: then `next` says where to go on.",
+            limits::API_USERS_LOOKED_AT_MAX
+        ),
         parameters: vec![
             in_query(
                 "online",
@@ -204,13 +214,18 @@ fn conversations() -> Value {
         id: "listConversations",
         tag: "conversations",
         summary: "A user's conversations, the newest first",
-        description: String::new(),
+        description: "A conversation that is written in meanwhile moves to the front.".into(),
         parameters: vec![
             in_path("id", "UserOrServer", "bob"),
+            in_query(
+                "after",
+                json!({ "type": "integer", "format": "int64", "minimum": 0 }),
+                "The `next` of the page before.",
+            ),
             limit(limits::API_PAGE_MAX),
         ],
         body: None,
-        answer: ok("Conversations", "The newest of them."),
+        answer: ok("Conversations", "A page of them."),
         problems: &[],
     }
     .json()

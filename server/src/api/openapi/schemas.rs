@@ -156,7 +156,7 @@ fn whereabouts() -> Value {
         "description": "A message and how far it is.",
         "allOf": [reference("Message"), {
             "type": "object",
-            "required": ["stored", "receivers", "receivers_total", "others"],
+            "required": ["stored", "receivers", "receivers_total", "next", "others"],
             "properties": {
                 "stored": { "type": "boolean", "const": true },
                 "receivers": { "type": "array", "maxItems": limits::API_PAGE_MAX, "items": {
@@ -179,6 +179,7 @@ fn whereabouts() -> Value {
                     },
                 } },
                 "receivers_total": { "type": "integer", "description": "Of a group: all its members but the sender." },
+                "next": { "type": ["string", "null"], "description": "`after` of the page with the next receivers, by name; null after the last." },
                 "others": { "type": "integer", "description": "Further messages with the same id, between others." },
             },
         }],
@@ -222,8 +223,8 @@ fn lists() -> Value {
         },
         "Conversations": {
             "type": "object",
-            "required": ["conversations"],
-            "properties": { "conversations": {
+            "required": ["conversations", "next"],
+            "properties": { "next": { "type": ["integer", "null"], "description": "`after` of the next page; null after the last." }, "conversations": {
                 "type": "array", "maxItems": limits::API_PAGE_MAX, "items": {
                     "type": "object",
                     "required": ["peer", "head", "acknowledged", "unread", "last"],

@@ -13,7 +13,7 @@ use tidings_core::wire::code;
 use super::{PART, Part};
 use crate::desk::{DeskError, Desks};
 use crate::router::Router;
-use crate::store::{Conversation, Page};
+use crate::store::{Conversation, Page, StoreError};
 
 /// Messages that are read at a time.
 const PAGE: usize = 500;
@@ -67,11 +67,21 @@ impl Desks {
     pub(crate) async fn of_customer(&self, user: &str) -> Result<Vec<Conversation>, DeskError> {
         let router = self.router()?;
         let (store, user) = (router.store().clone(), user.to_owned());
-        let read = move || store.conversations(&user, limits::DESK_CUSTOMER_TEAMS_MAX);
-        let found = router.blocking(read).await;
+        let read = move || {
+            let (mut found, mut before) = (Vec::new(), u64::MAX);
+            loop {
+                let page = store.conversations(&user, before, PAGE)?;
+                let Some(last) = page.last() else {
+                    return Ok(found);
+                };
+                before = last.last.position;
+                // `@team/customer` is an agent's, and about somebody else.
+                let teams = page.into_iter();
+                found.extend(teams.filter(|t| t.peer.starts_with('@') && !t.peer.contains('/')));
+            }
+        };
+        let found: Result<Vec<Conversation>, StoreError> = router.blocking(read).await;
         let mut found = found.map_err(|error| DeskError::Store(error.to_string()))?;
-        // `@team/customer` is an agent's, and about somebody else.
-        found.retain(|talk| talk.peer.starts_with('@') && !talk.peer.contains('/'));
         found.sort_by(|a, b| a.peer.cmp(&b.peer));
         Ok(found)
     }
@@ -165,7 +175,7 @@ impl Desks {
             Ok(redacted)
         };
         let done = router.blocking(redact).await;
-        done.map_err(|error: crate::store::StoreError| DeskError::Store(error.to_string()))
+        done.map_err(|error: StoreError| DeskError::Store(error.to_string()))
     }
 
     /// Waits until the tables have what is in the tenant's log now: what comes later there has no

@@ -303,7 +303,9 @@ async fn told(
         let after = episode.next_seq.saturating_sub(1);
         let read = move || store.history(&key, Page::After(after, PAGE));
         let found = router.blocking(read).await?;
-        let full = found.len() == PAGE;
+        if found.is_empty() {
+            return Ok(());
+        }
         for message in found {
             if message.position > position {
                 return Ok(());
@@ -313,9 +315,6 @@ async fn told(
                 let record = record(id, !episode.customer_live, &message, roster);
                 out.extend(record.map(DeskEvent::Message));
             }
-        }
-        if !full {
-            return Ok(());
         }
     }
 }

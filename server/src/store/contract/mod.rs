@@ -59,7 +59,8 @@ macro_rules! store_contract {
             a_load_merges_by_position, a_load_is_bounded_by_messages, a_load_is_bounded_by_bytes,
             a_load_of_nothing, a_load_from_memory_is_the_same, history_pages_backwards,
             history_pages_forwards, history_of_nobody, conversations_newest_first,
-            deep_history);
+            deep_history,
+            pages_are_not_cut);
         $crate::store_contract!(@ $fixture, retention:
             the_old_goes, what_a_device_waits_for_stays, a_device_not_seen_for_long_waits_for_nothing,
             numbers_go_on_after_everything_went, only_prefixes_go, a_removed_id_may_come_again,

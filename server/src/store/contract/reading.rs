@@ -215,14 +215,17 @@ pub fn conversations_newest_first(fixture: &mut dyn Fixture) {
     acknowledge(fixture.store(), phone, alice.conversation, 2);
     acknowledge(fixture.store(), tablet, alice.conversation, 1);
     for _ in 0..3 {
-        let all = fixture.store().conversations("bob", 10).unwrap();
+        let all = fixture.store().conversations("bob", u64::MAX, 10).unwrap();
         let peers: Vec<_> = all.iter().map(|c| (&*c.peer, c.head, c.acked)).collect();
         assert_eq!(
             peers,
             [("alice", 2, 2), ("0", 1, 0), ("#g", 1, 0), ("bob", 1, 0)]
         );
         assert_eq!(&*all[0].last.id, "2");
-        assert_eq!(fixture.store().conversations("bob", 2).unwrap(), all[..2]);
+        assert_eq!(
+            fixture.store().conversations("bob", u64::MAX, 2).unwrap(),
+            all[..2]
+        );
         fixture.store().flush().unwrap();
         fixture.settle();
         if !fixture.reopen() {
@@ -232,7 +235,7 @@ pub fn conversations_newest_first(fixture: &mut dyn Fixture) {
     assert!(
         fixture
             .store()
-            .conversations("nobody", 10)
+            .conversations("nobody", u64::MAX, 10)
             .unwrap()
             .is_empty()
     );
@@ -272,5 +275,47 @@ pub fn deep_history(fixture: &mut dyn Fixture) {
         let loaded = load_all(fixture.store(), &[want]);
         assert_eq!(loaded[0], page[0]);
         assert_eq!(loaded.len() as u64, 3.min(head - after));
+    }
+}
+
+/// A page is as long as it was asked for, and conversations are paged to the last.
+pub fn pages_are_not_cut(fixture: &mut dyn Fixture) {
+    let drafts: Vec<_> = (0..1_500)
+        .map(|n| draft("a", "b", &n.to_string()))
+        .collect();
+    commit(fixture.store(), &drafts);
+    let many: Vec<_> = (0..450)
+        .map(|n| draft(&format!("u{n:03}"), "c", "1"))
+        .collect();
+    commit(fixture.store(), &many);
+    for _ in 0..2 {
+        let store = fixture.store();
+        for page in [Page::After(0, usize::MAX), Page::Before(u64::MAX, 1_500)] {
+            let numbers = store.history("a\nb", page).unwrap();
+            assert!(numbers.iter().map(|m| m.seq).eq(1..=1_500), "{page:?}");
+        }
+        assert_eq!(
+            store.history("a\nb", Page::After(100, 900)).unwrap().len(),
+            900
+        );
+        let newest = store.history("a\nb", Page::Before(1_400, 1_000)).unwrap();
+        assert!(newest.iter().map(|m| m.seq).eq(400..1_400));
+        let (mut peers, mut before) = (Vec::new(), u64::MAX);
+        loop {
+            let page = store.conversations("c", before, 100).unwrap();
+            let Some(last) = page.last() else { break };
+            before = last.last.position;
+            peers.extend(page.iter().map(|c| c.peer.to_string()));
+        }
+        assert!(
+            peers
+                .into_iter()
+                .eq((0..450).rev().map(|n| format!("u{n:03}")))
+        );
+        fixture.store().flush().unwrap();
+        fixture.settle();
+        if !fixture.reopen() {
+            break;
+        }
     }
 }

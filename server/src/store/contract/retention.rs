@@ -98,7 +98,13 @@ pub fn numbers_go_on_after_everything_went(fixture: &mut dyn Fixture) {
     for round in 0..3 {
         assert_eq!(left(fixture), [0; 0]);
         assert!(behind(fixture.store(), "bob", device).is_empty());
-        assert!(fixture.store().conversations("bob", 10).unwrap().is_empty());
+        assert!(
+            fixture
+                .store()
+                .conversations("bob", u64::MAX, 10)
+                .unwrap()
+                .is_empty()
+        );
         let want = Want {
             conversation: all[0].conversation,
             after: 0,

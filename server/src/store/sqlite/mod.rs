@@ -222,8 +222,13 @@ impl Store for SqliteStore {
         self.inner.history(conversation_key, page)
     }
 
-    fn conversations(&self, user: &str, limit: usize) -> Result<Vec<Conversation>, StoreError> {
-        self.inner.conversations(user, limit)
+    fn conversations(
+        &self,
+        user: &str,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<Conversation>, StoreError> {
+        self.inner.conversations(user, before, limit)
     }
 
     fn redact(&self, conversation_key: &str, seq: u64) -> Result<bool, StoreError> {

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use rusqlite::{OptionalExtension, Row, params};
 use tidings_core::custody::{Backlog, Behind, Cursor, Loaded, Want};
 use tidings_core::ids::{ConversationId, DeviceId, Name, conversation_members};
-use tidings_core::limits;
 use tidings_core::message::MessageRef;
 
 use super::super::chain::{Link, jump_seq};
@@ -370,16 +369,10 @@ impl Inner {
         let (from, upto) = page.range(1, place.1.seq);
         match page {
             Page::Before(..) => {
-                let page =
-                    self.fetch(&reader, place, from, upto, limits::HISTORY_PAGE_MAX as u64)?;
-                // What is left may begin above the page.
-                Ok(page
-                    .into_iter()
-                    .filter(|message| message.seq <= upto)
-                    .collect())
+                let count = (upto + 1).saturating_sub(from);
+                self.fetch(&reader, place, from, upto, count)
             }
-            Page::After(_, limit) => {
-                let count = limit.min(limits::HISTORY_PAGE_MAX);
+            Page::After(_, count) => {
                 let mut found: Vec<MessageRef> = Vec::new();
                 // Where retention took the first of them, the page is filled up.
                 while found.len() < count {
@@ -400,11 +393,13 @@ impl Inner {
     pub(super) fn conversations(
         &self,
         user: &str,
+        before: u64,
         limit: usize,
     ) -> Result<Vec<Conversation>, StoreError> {
         let reader = self.readers.get()?;
         let groups = reader.groups(user)?;
         let mut places: Vec<_> = self.places(&reader, user, &groups)?.into_iter().collect();
+        places.retain(|(_, place)| place.head.position < before);
         places.sort_by_key(|(_, place)| std::cmp::Reverse(place.head.position));
         let devices = reader.user(user)?.unwrap_or_default().devices;
         let mut found = Vec::new();
