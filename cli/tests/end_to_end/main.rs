@@ -23,6 +23,7 @@ mod admin;
 mod applications;
 mod backup;
 mod desk;
+mod disk;
 mod follow;
 mod framing;
 mod hostile;

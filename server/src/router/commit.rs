@@ -91,7 +91,7 @@ impl Committer {
     }
 
     /// The next batch; `None` at the end.
-    fn next(&self, store: &dyn crate::store::Store) -> Option<(Vec<Record>, Duration)> {
+    fn next(&self, router: &Router) -> Option<(Vec<Record>, Duration)> {
         let mut queue = self.queue.lock();
         queue.busy = false;
         while queue.records.is_empty() {
@@ -103,9 +103,7 @@ impl Committer {
             queue.sleeping = false;
             if timed_out && queue.records.is_empty() {
                 drop(queue);
-                if let Err(error) = store.flush() {
-                    tracing::error!(%error, "the store could not write its cursors");
-                }
+                router.idle();
                 queue = self.queue.lock();
             }
         }
@@ -126,10 +124,11 @@ impl Committer {
 /// Starts the committer's thread; it ends when the router stops.
 pub(super) fn start(router: &Arc<Router>) -> std::io::Result<()> {
     let router = router.clone();
+    router.idle();
     std::thread::Builder::new()
         .name("committer".into())
         .spawn(move || {
-            while let Some((batch, waited)) = router.committer.next(&*router.store) {
+            while let Some((batch, waited)) = router.committer.next(&router) {
                 router.metrics.gather.record(waited);
                 router.commit(&batch);
             }
@@ -143,6 +142,17 @@ pub(super) fn start(router: &Arc<Router>) -> std::io::Result<()> {
 }
 
 impl Router {
+    /// Nothing is to be committed: the store writes what it has left, and says whether it could
+    /// commit. So trouble is known, and known to be over, without a message.
+    fn idle(&self) {
+        let failed = self.store.flush().err().map(|error| error.to_string());
+        let mut trouble = self.trouble.lock();
+        if let Some(error) = failed.as_ref().filter(|_| *trouble != failed) {
+            tracing::error!(%error, "the store cannot write");
+        }
+        *trouble = failed;
+    }
+
     /// Commits a batch. While the outcome is unknown it is repeated: its records are idempotent,
     /// and only what was certainly not stored may be refused. Nobody is told anything meanwhile.
     fn commit(&self, batch: &[Record]) {
@@ -163,7 +173,8 @@ impl Router {
                     self.verdicts(verdicts);
                     return self.metrics.emit.record(committed.elapsed());
                 }
-                Err(error @ StoreError::Unavailable(_)) => {
+                // Whatever fails afterwards: what may be stored is not refused.
+                Err(error) if is_repeat || error.is_outcome_unknown() => {
                     tracing::error!(%error, "the outcome of a commit is unknown; it is repeated");
                     *self.trouble.lock() = Some(error.to_string());
                 }

@@ -22,6 +22,7 @@ mod tail;
 pub use look::{Checked, Device, Profile, Receipt, Search, Size};
 pub use memory::{MemoryOptions, MemoryStore};
 pub use sqlite::{SqliteOptions, SqliteStore, lock_directory};
+pub(crate) use sqlite::{open_database, remove_shared_memory};
 
 use std::path::Path;
 
@@ -42,9 +43,9 @@ pub trait Store: Send + Sync + 'static {
     /// Records of one batch see each other: a duplicate within the batch is a `Duplicate`.
     ///
     /// # Errors
-    /// Nothing in the batch was acknowledged, `verdicts` is as it was; the outcome may be unknown
-    /// (a commit whose answer was lost), so the same batch may be given again, and what was stored
-    /// the first time is then a `Duplicate`.
+    /// Nothing in the batch was acknowledged, `verdicts` is as it was. Nothing of it is stored,
+    /// unless [the outcome is unknown](StoreError::is_outcome_unknown): then the same batch may be
+    /// given again, and what was stored the first time is a `Duplicate`.
     fn commit(&self, batch: &[Record], verdicts: &mut Vec<Verdict>) -> Result<(), StoreError>;
 
     /// Moves cursors. Visible at once to `backlog`, durable with a later commit or `flush`; a crash
@@ -55,7 +56,8 @@ pub trait Store: Send + Sync + 'static {
     /// store has been idle for half a second, and once at the end.
     ///
     /// # Errors
-    /// Nothing is lost in memory; it is tried again.
+    /// If a commit would fail now, as far as that can be known; or if that could not be written:
+    /// nothing is lost in memory, it is tried again.
     fn flush(&self) -> Result<(), StoreError>;
 
     /// What lies behind the heads for a device of a user.
@@ -281,7 +283,10 @@ fn peer(key: &str, user: &str) -> Name {
     }
 }
 
-/// What can go wrong with a store.
+/// What can go wrong with a store. Each says what an operator has to do.
+///
+/// Of a commit, everything but [`StoreError::OutcomeUnknown`] is definite: nothing of the batch is
+/// stored, now or after a restart.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The disk is full; nothing that was acknowledged is affected.
@@ -306,6 +311,61 @@ pub enum StoreError {
         /// As the database says it.
         reason: String,
     },
+    /// The disk, or what connects it, does not do what it is asked.
+    #[error(
+        "the disk that holds {path} fails: {reason}; the data may be whole: look into the system's \
+         log (dmesg) for what the disk says, copy the directory to another disk, and start on that"
+    )]
+    DiskFails {
+        /// The data directory.
+        path: String,
+        /// As the database or the system says it.
+        reason: String,
+    },
+    /// The process has as many files open as it may.
+    #[error(
+        "{path} cannot be opened: {reason}; raise the limit of open files (LimitNOFILE= in a \
+         systemd unit, ulimit -n in a shell) and restart"
+    )]
+    NoDescriptors {
+        /// Which file.
+        path: String,
+        /// As the system says it.
+        reason: String,
+    },
+    /// The data directory, or a file in it, was deleted or replaced while it is in use.
+    #[error(
+        "{path} was deleted, moved or replaced while the server uses it: put it back as it was, or \
+         restart the server, which then begins with what is there; nothing is taken until then"
+    )]
+    Gone {
+        /// Which file.
+        path: String,
+    },
+    /// The log ends before what was acknowledged, or is not the one that it was.
+    #[error(
+        "{path} is damaged: {reason}. Keep a copy of the whole directory, then restore a backup, or \
+         start once with `tidings serve --accept-loss` to go on without what is missing"
+    )]
+    Loss {
+        /// Which file.
+        path: String,
+        /// What is missing, and how that is known.
+        reason: String,
+    },
+    /// The disk did not say whether a commit reached it. The same batch may be committed again: what
+    /// was stored is then a duplicate.
+    #[error(
+        "{path}: it is not known whether the last commit reached the disk: {reason}; it is repeated \
+         until the disk answers, and nobody is told anything before. If this goes on, look into the \
+         system's log (dmesg) for what the disk says; a restart is safe"
+    )]
+    OutcomeUnknown {
+        /// The data directory.
+        path: String,
+        /// As the database says it.
+        reason: String,
+    },
     /// Another process uses the data directory.
     #[error("{path} is in use by another tidings process: stop it, or give each its own --data")]
     Locked {
@@ -316,6 +376,16 @@ pub enum StoreError {
     #[error("a store of this kind cannot be {0}: only one in a data directory can")]
     Unsupported(&'static str),
     /// Anything else, probably passing.
-    #[error("the store does not answer: {0}")]
+    #[error(
+        "the store does not answer: {0}; try again, and look into the log if that does not help"
+    )]
     Unavailable(String),
+}
+
+impl StoreError {
+    /// True if what was to be committed may be stored or not: only a repetition can tell.
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(self, StoreError::OutcomeUnknown { .. })
+    }
 }

@@ -142,7 +142,8 @@ fn a_commit_whose_answer_was_lost_is_recognised() {
     ];
     store.fail_next(Fault::AfterCommit);
     let mut verdicts = vec![];
-    store.store().commit(&batch, &mut verdicts).unwrap_err();
+    let lost = store.store().commit(&batch, &mut verdicts).unwrap_err();
+    assert!(lost.is_outcome_unknown(), "{lost}");
     assert!(verdicts.is_empty());
     let verdicts = commit(store.store(), &batch);
     assert!(matches!(verdicts[0], Verdict::Duplicate { seq: 2, .. }));
@@ -160,7 +161,8 @@ fn a_failure_in_mid_batch_leaves_nothing() {
         store.fail_next(Fault::InMidBatch);
         let mut verdicts = vec![];
         let batch = [draft("a", "b", "1"), draft("new", "pair", "1")];
-        store.store().commit(&batch, &mut verdicts).unwrap_err();
+        let failed = store.store().commit(&batch, &mut verdicts).unwrap_err();
+        assert!(!failed.is_outcome_unknown(), "{failed}");
         assert!(verdicts.is_empty());
         assert_eq!(
             store
@@ -216,6 +218,36 @@ fn a_full_disk_refuses_and_recovers() {
     limit("1000000");
     let verdicts = commit(store.store(), &batch);
     assert!(matches!(&verdicts[99], Verdict::New(message) if message.seq == 101));
+}
+
+/// A log that lies where it lay goes on; nothing was written meanwhile into what has no name.
+#[test]
+fn d6_a_log_that_is_put_back_goes_on() {
+    let store = OnDisk::new(by_hand());
+    send(store.store(), "a", "b", "0");
+    let (place, aside) = (
+        store.dir.path().join("tidings.db"),
+        store.dir.path().join("x"),
+    );
+    std::fs::rename(&place, &aside).unwrap();
+    // It is looked for now and then, not with each commit.
+    let begun = std::time::Instant::now();
+    let mut stored = 1;
+    let failed = loop {
+        let batch = [draft("a", "b", &format!("{stored}"))];
+        match store.store().commit(&batch, &mut vec![]) {
+            Ok(()) => stored += 1,
+            Err(failed) => break failed,
+        }
+        assert!(begun.elapsed().as_secs() < 60, "it is not noticed");
+    };
+    assert!(matches!(failed, StoreError::Gone { .. }), "{failed}");
+    assert!(!failed.is_outcome_unknown());
+    let idle = store.store().flush().unwrap_err();
+    assert!(matches!(idle, StoreError::Gone { .. }), "{idle}");
+    std::fs::rename(&aside, &place).unwrap();
+    store.store().flush().unwrap();
+    assert_eq!(send(store.store(), "a", "b", "last").seq, stored + 1);
 }
 
 #[test]

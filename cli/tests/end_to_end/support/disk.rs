@@ -8,8 +8,12 @@ pub(crate) struct SmallDisk<'a>(&'a Path);
 
 impl SmallDisk<'_> {
     pub(crate) fn mount(at: &Path) -> Result<SmallDisk<'_>, String> {
+        SmallDisk::of_mebibytes(at, 4)
+    }
+
+    pub(crate) fn of_mebibytes(at: &Path, mebibytes: u32) -> Result<SmallDisk<'_>, String> {
         let output = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "tmpfs"])
             .arg(at)
             .output()
             .map_err(|error| error.to_string())?;

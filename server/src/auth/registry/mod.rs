@@ -127,7 +127,9 @@ impl Registry {
         db.busy_timeout(Duration::from_secs(5))?;
         // One file, readable with the usual tools and safe to copy while nothing is written.
         db.pragma_update(None, "journal_mode", "DELETE")?;
-        db.pragma_update(None, "synchronous", "FULL")?;
+        // EXTRA: the directory is synced when the journal is removed, which is what commits. With
+        // FULL a power cut may bring the journal back, and with it what was before the change.
+        db.pragma_update(None, "synchronous", "EXTRA")?;
         let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         for (number, sql) in MIGRATIONS.iter().enumerate().skip(version) {
             let transaction = db.transaction()?;

@@ -13,11 +13,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tidings_core::ids::Name;
 use tidings_core::limits;
+
+use crate::store;
 
 /// Its name in the data directory.
 pub(crate) const FILE: &str = "desk.db";
@@ -151,7 +153,10 @@ impl Directory {
     /// If it cannot be read or written.
     pub fn open(dir: Option<&Path>) -> Result<Directory, DirectoryError> {
         let mut db = match dir {
-            Some(dir) => Connection::open(dir.join(FILE))?,
+            Some(dir) => {
+                store::remove_shared_memory(&dir.join(FILE));
+                store::open_database(&dir.join(FILE))?
+            }
             None => Connection::open_in_memory()?,
         };
         if let Some(dir) = dir {
@@ -171,10 +176,11 @@ impl Directory {
         }
         let roster = read(&db)?;
         let reading = match dir {
-            Some(dir) => Some(Mutex::new(Connection::open_with_flags(
-                dir.join(FILE),
-                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-            )?)),
+            Some(dir) => {
+                let reading = store::open_database(&dir.join(FILE))?;
+                reading.pragma_update(None, "query_only", true)?;
+                Some(Mutex::new(reading))
+            }
             None => None,
         };
         Ok(Directory {
@@ -416,7 +422,7 @@ pub(crate) fn backup(data: &Path, into: &Path) -> rusqlite::Result<()> {
     if !path.exists() {
         return Ok(());
     }
-    let db = Connection::open(path)?;
+    let db = store::open_database(&path)?;
     db.busy_timeout(std::time::Duration::from_secs(5))?;
     let into = into.join(FILE);
     db.execute("VACUUM INTO ?1", [into.to_string_lossy()])?;

@@ -1,10 +1,16 @@
-//! The data directory: its lock, its database files, their versions, and what their errors mean.
+//! The data directory: its lock, its database files and their versions.
+//!
+//! Every connection is opened with SQLite's `unix-excl`: the index of a write-ahead log is then in the
+//! memory of this process, which alone may have the files open. There is no `-shm` file that would need
+//! room on a full disk, and no map of one that would turn an I/O error into a signal.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
 use super::super::{Durability, StoreError};
 
@@ -28,6 +34,59 @@ pub(super) struct Paths {
     pub(super) ahead: PathBuf,
     pub(super) index: PathBuf,
     pub(super) keys: PathBuf,
+    /// The log, open as long as the store is: what reads it beside SQLite reads this.
+    pub(super) held: Arc<OnceLock<File>>,
+}
+
+/// Which file a name leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    fn of(path: &Path) -> std::io::Result<Identity> {
+        let found = std::fs::metadata(path)?;
+        Ok(Identity {
+            device: found.dev(),
+            inode: found.ino(),
+        })
+    }
+}
+
+/// The files that are in use, so that it is noticed when they lie no longer where they did.
+#[derive(Debug)]
+pub(super) struct Presence {
+    files: Vec<(PathBuf, Identity)>,
+}
+
+impl Presence {
+    /// Those of the log, which is open.
+    pub(super) fn of(paths: &Paths) -> Result<Presence, StoreError> {
+        let mut files = Vec::new();
+        for path in [&paths.log, &paths.ahead] {
+            let found = Identity::of(path).map_err(|error| paths.io_error(path, &error))?;
+            files.push((path.clone(), found));
+        }
+        Ok(Presence { files })
+    }
+
+    /// Whether everything is where it was.
+    pub(super) fn look(&self) -> Result<(), StoreError> {
+        for (path, known) in &self.files {
+            // Only that it is not there, or another one, says so: that it cannot be looked at does not.
+            let gone = match Identity::of(path) {
+                Ok(found) => found != *known,
+                Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+            };
+            if gone {
+                let path = path.display().to_string();
+                return Err(StoreError::Gone { path });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Paths {
@@ -38,57 +97,39 @@ impl Paths {
             ahead: dir.join("tidings.db-wal"),
             index: dir.join("index.db"),
             keys: dir.join("keys"),
-        }
-    }
-
-    /// Says what an error of the log's database means for an operator.
-    pub(super) fn log_error(&self, error: rusqlite::Error) -> StoreError {
-        self.sql_error(&self.log, error)
-    }
-
-    /// The same for the index's.
-    pub(super) fn index_error(&self, error: rusqlite::Error) -> StoreError {
-        self.sql_error(&self.index, error)
-    }
-
-    fn sql_error(&self, file: &Path, error: rusqlite::Error) -> StoreError {
-        let path = file.display().to_string();
-        let reason = error.to_string();
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => StoreError::DiskFull {
-                path: self.dir.display().to_string(),
-            },
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                StoreError::NotWritable { path, reason }
-            }
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                StoreError::Corrupt { path, reason }
-            }
-            _ => StoreError::Unavailable(format!("{path}: {reason}")),
-        }
-    }
-
-    /// Says what an error of a plain file means.
-    pub(super) fn io_error(&self, file: &Path, error: &std::io::Error) -> StoreError {
-        use std::io::ErrorKind as Kind;
-        let path = file.display().to_string();
-        let reason = error.to_string();
-        match error.kind() {
-            Kind::StorageFull | Kind::QuotaExceeded => StoreError::DiskFull {
-                path: self.dir.display().to_string(),
-            },
-            Kind::PermissionDenied
-            | Kind::ReadOnlyFilesystem
-            | Kind::NotADirectory
-            | Kind::AlreadyExists => StoreError::NotWritable { path, reason },
-            _ => StoreError::Unavailable(format!("{path}: {reason}")),
+            held: Arc::default(),
         }
     }
 }
 
+/// Makes a directory that is not there, and those above it, each with a name that survives a power
+/// cut.
+pub(super) fn make_directory(dir: &Path) -> std::io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    // Of a relative path the last parent is empty: here.
+    let parent = match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    make_directory(parent)?;
+    match std::fs::create_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+        made => made?,
+    }
+    sync_directory(parent)
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_directory(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
 /// Makes the directory and takes it for this process, until the file is dropped.
 pub(super) fn lock(paths: &Paths) -> Result<File, StoreError> {
-    std::fs::create_dir_all(&paths.dir).map_err(|error| paths.io_error(&paths.dir, &error))?;
+    make_directory(&paths.dir).map_err(|error| paths.io_error(&paths.dir, &error))?;
     let path = paths.dir.join("lock");
     let file = File::options()
         .create(true)
@@ -105,10 +146,34 @@ pub(super) fn lock(paths: &Paths) -> Result<File, StoreError> {
     }
 }
 
+/// Opens a database for this process alone, made if need be.
+pub(crate) fn open_database(path: &Path) -> rusqlite::Result<Connection> {
+    open(path, OpenFlags::SQLITE_OPEN_CREATE)
+}
+
+/// The same, if it is there.
+pub(crate) fn open_existing(path: &Path) -> rusqlite::Result<Connection> {
+    open(path, OpenFlags::empty())
+}
+
+fn open(path: &Path, more: OpenFlags) -> rusqlite::Result<Connection> {
+    // Never read-only: such a connection would look for a `-shm` file.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
+    Connection::open_with_flags_and_vfs(path, flags, c"unix-excl")
+}
+
+/// Removes what servers before this one, which shared the index of the write-ahead log, left behind.
+pub(crate) fn remove_shared_memory(database: &Path) {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-shm");
+    let _ = std::fs::remove_file(PathBuf::from(name)); // seldom there, and never looked at
+}
+
 /// Opens the log for writing, made or migrated if need be.
 pub(super) fn open_log(paths: &Paths, durability: Durability) -> Result<Connection, StoreError> {
+    remove_shared_memory(&paths.log);
     let open = || {
-        let mut connection = Connection::open(&paths.log)?;
+        let mut connection = open_database(&paths.log)?;
         configure(&connection, durability)?;
         connection.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
         let version = migrate(&mut connection, LOG_MIGRATIONS)?;
@@ -116,7 +181,22 @@ pub(super) fn open_log(paths: &Paths, durability: Durability) -> Result<Connecti
     };
     let (connection, version) = open().map_err(|error| paths.log_error(error))?;
     check_version(&paths.log, version, LOG_MIGRATIONS.len())?;
+    if paths.held.get().is_none() {
+        let held = File::open(&paths.log).map_err(|error| paths.io_error(&paths.log, &error))?;
+        let _ = paths.held.set(held);
+    }
     Ok(connection)
+}
+
+/// Opens the log for writing once more, where it must be.
+pub(super) fn reopen_log(paths: &Paths, durability: Durability) -> Result<Connection, StoreError> {
+    let open = || {
+        let connection = open_existing(&paths.log)?;
+        configure(&connection, durability)?;
+        connection.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
+        Ok(connection)
+    };
+    open().map_err(|error| paths.log_error(error))
 }
 
 /// Opens the log for copying its write-ahead log back. Short waits: readers do not hold it up long.
@@ -124,15 +204,16 @@ pub(super) fn open_checkpointer(
     paths: &Paths,
     durability: Durability,
 ) -> Result<Connection, StoreError> {
-    let open = || {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&paths.log, flags)?;
-        configure(&connection, durability)?;
-        connection.busy_timeout(CHECKPOINT_BUSY)?;
-        connection.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
-        Ok(connection)
-    };
-    open().map_err(|error| paths.log_error(error))
+    let connection = reopen_log(paths, durability)?;
+    let short = connection.busy_timeout(CHECKPOINT_BUSY);
+    short.map_err(|error| paths.log_error(error))?;
+    Ok(connection)
+}
+
+/// Bytes that are free on the disk of the data directory; all there can be if that is not known.
+pub(super) fn free_bytes(paths: &Paths) -> u64 {
+    rustix::fs::statvfs(&paths.dir)
+        .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// Copies the write-ahead log back and begins it anew. Nobody else may have the files open.
@@ -144,8 +225,9 @@ pub(super) fn checkpoint(connection: &Connection, paths: &Paths) -> Result<(), S
 
 /// Opens the index for writing. Whatever is wrong with it, it can be made again.
 pub(super) fn open_index(paths: &Paths) -> Result<Connection, StoreError> {
+    remove_shared_memory(&paths.index);
     let open = || {
-        let mut connection = Connection::open(&paths.index)?;
+        let mut connection = open_database(&paths.index)?;
         configure(&connection, Durability::Os)?;
         let version = migrate(&mut connection, INDEX_MIGRATIONS)?;
         Ok((connection, version))
@@ -158,9 +240,7 @@ pub(super) fn open_index(paths: &Paths) -> Result<Connection, StoreError> {
 /// Opens both for reading.
 pub(super) fn open_reader(paths: &Paths) -> Result<Connection, StoreError> {
     let open = || {
-        // Not read-only: a reader of a WAL may have to write its shared memory.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&paths.log, flags)?;
+        let connection = open_existing(&paths.log)?;
         connection.execute("ATTACH ?1 AS follower", [paths.index.to_string_lossy()])?;
         configure(&connection, Durability::Os)?;
         // Small: there are several readers, and the system caches the files as well.

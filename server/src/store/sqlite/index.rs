@@ -240,6 +240,12 @@ impl Inner {
         lag >= batch || lag > batch / 8 && bytes > self.options.tail_bytes_max
     }
 
+    /// True if memory can take what the indexes lack of a log that ends here.
+    pub(super) fn may_lag(&self, last: u64) -> bool {
+        let lag = last.saturating_sub(self.watermark.load(Ordering::Acquire));
+        lag < self.options.index_batch as u64 * LAG_BATCHES_MAX
+    }
+
     /// True if memory outgrows its bounds because the indexes lag: commits have to help.
     pub(super) fn must_follow(&self) -> bool {
         let bytes = self.tail.read().bytes();

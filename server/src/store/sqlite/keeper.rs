@@ -17,6 +17,9 @@ use super::files;
 /// The database's log is lengthened once it has such a part of what is copied back at once: a server
 /// that hardly writes does without.
 const LENGTHEN_AFTER: u64 = 64;
+/// The database's log is begun anew, with commits waiting, when it is so many times as long as when
+/// it is copied back: on a small disk that is less than what the options say.
+const WAL_FACTOR_MAX: u64 = 8;
 /// Written at once, with commits waiting.
 const LENGTHEN_BYTES: usize = 1 << 20;
 /// How long a thread sleeps if nobody wakes it.
@@ -149,12 +152,12 @@ fn checkpoint(inner: &Inner) {
         .wait(|flags| std::mem::take(&mut flags.lengthen) | std::mem::take(&mut flags.checkpoint))
     {
         let grown = inner.signal.grown.load(Ordering::Relaxed);
-        if grown >= inner.options.checkpoint_bytes / LENGTHEN_AFTER
+        if grown >= inner.space.checkpoint_bytes() / LENGTHEN_AFTER
             && let Err(error) = inner.lengthen()
         {
             tracing::warn!(%error, "the database's log cannot be lengthened");
         }
-        if grown < inner.options.checkpoint_bytes {
+        if grown < inner.space.checkpoint_bytes() {
             continue;
         }
         if let Err(error) = inner.checkpoint() {
@@ -181,7 +184,7 @@ impl Inner {
         }
         let mut file = File::options().append(true).open(&self.paths.ahead)?;
         let zeros = vec![0; LENGTHEN_BYTES];
-        while file.metadata()?.len() < self.options.checkpoint_bytes {
+        while file.metadata()?.len() < self.space.checkpoint_bytes() {
             let commits_wait = self.writer.lock();
             file.write_all(&zeros)?;
             drop(commits_wait);
@@ -196,10 +199,12 @@ impl Inner {
         let connection = files::open_checkpointer(&self.paths, self.options.durability)?;
         let failed = |error| self.paths.log_error(error);
         self.signal.grown.store(0, Ordering::Relaxed);
+        self.space.measure(self.options.checkpoint_bytes);
         let (pages, _) = copy_back(&connection, "PASSIVE").map_err(failed)?;
         // Negative if another checkpoint is under way.
         let pages = u64::try_from(pages).unwrap_or(0);
-        if pages * files::PAGE_BYTES <= self.options.wal_bytes_max {
+        let longest = self.space.checkpoint_bytes() * WAL_FACTOR_MAX;
+        if pages * files::PAGE_BYTES <= self.options.wal_bytes_max.min(longest) {
             return Ok(());
         }
         let _commits_wait = self.writer.lock();

@@ -4,6 +4,9 @@
 //! is large; a run is written once in order, and again in each of the few merges that it goes
 //! through. Each run has a filter and every 256th hash in memory, so that a new id costs no read,
 //! and a known one a single read. Runs cover adjacent parts of the log, and can be made again.
+//!
+//! Only a file whose name says from where up to where it goes is a run. It gets that name when its
+//! bytes are synced, and is relied on when the name is; what a crash left on the way there is removed.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -12,6 +15,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::Xxh3;
+
+use super::files;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"TDKEYS01");
 const HEADER_BYTES: usize = 48;
@@ -22,6 +27,10 @@ const FENCE_EVERY: usize = 256;
 const FAN_IN: usize = 4;
 /// Runs of less than this are of the smallest size.
 const SMALLEST_ENTRIES: usize = 4096;
+/// Where a run is written until it is whole.
+const UNFINISHED: &str = "unfinished";
+/// How the name of a run ends.
+const SUFFIX: &str = ".keys";
 /// Runs above this are not merged any more (1 GiB).
 const MERGED_ENTRIES_MAX: usize = 64 << 20;
 
@@ -88,17 +97,45 @@ pub(super) struct Runs {
     dir: PathBuf,
     seed: u64,
     runs: Vec<Arc<Run>>,
+    #[cfg(test)]
+    steps: Steps,
+}
+
+/// Where a test cuts the writing of a run off: so many steps are made, and the next fails.
+#[cfg(test)]
+#[derive(Debug, Clone, Default)]
+struct Steps(Arc<std::sync::atomic::AtomicI64>);
+
+#[cfg(test)]
+impl Steps {
+    fn next(&self) -> io::Result<()> {
+        use std::sync::atomic::Ordering::Relaxed;
+        match self.0.fetch_sub(1, Relaxed) {
+            1 => Err(io::Error::other("a test wanted it")),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Runs {
     /// Opens what is there. What is damaged, of another seed, or not connected is thrown away, and
     /// `watermark` says from where it has to be made again.
     pub(super) fn open(dir: &Path, seed: u64) -> io::Result<Runs> {
-        fs::create_dir_all(dir)?;
+        files::make_directory(dir)?;
         let mut found = Vec::new();
         for file in fs::read_dir(dir)? {
-            let path = file?.path();
-            match Run::open(&path, seed)? {
+            let file = file?;
+            let path = file.path();
+            let name = file.file_name();
+            let run = match covers(&name.to_string_lossy()) {
+                Some(covered) => Run::open(&path, seed, covered)?,
+                None if name == UNFINISHED => None,
+                None => {
+                    tracing::warn!(file = %path.display(), "no file of ours: it stays as it is");
+                    continue;
+                }
+            };
+            match run {
                 Some(run) => found.push(run),
                 None => {
                     tracing::warn!(file = %path.display(), "not a complete run of keys: removed");
@@ -117,10 +154,14 @@ impl Runs {
                 fs::remove_file(&run.path)?;
             }
         }
+        // A name that a killed process gave may not be on disk yet, and is relied on from here.
+        files::sync_directory(dir)?;
         Ok(Runs {
             dir: dir.to_owned(),
             seed,
             runs,
+            #[cfg(test)]
+            steps: Steps::default(),
         })
     }
 
@@ -172,7 +213,12 @@ impl Runs {
             }
         }
         for run in old {
-            fs::remove_file(&run.path)?;
+            #[cfg(test)]
+            self.steps.next()?;
+            // The merged run hides it; the next start tries again.
+            if let Err(error) = fs::remove_file(&run.path) {
+                tracing::warn!(%error, file = %run.path.display(), "not removed");
+            }
         }
         Ok(true)
     }
@@ -229,6 +275,17 @@ impl Runs {
     }
 }
 
+/// What the name of a run says: above which position, and up to which.
+fn covers(name: &str) -> Option<(u64, u64)> {
+    let (from, upto) = name.strip_suffix(SUFFIX)?.split_once('-')?;
+    let covered = (from.parse().ok()?, upto.parse().ok()?);
+    (name_of(covered) == name).then_some(covered)
+}
+
+fn name_of((from, upto): (u64, u64)) -> String {
+    format!("{from:020}-{upto:020}{SUFFIX}")
+}
+
 struct Source {
     file: BufReader<File>,
     left: usize,
@@ -271,8 +328,9 @@ fn entry(bytes: &[u8]) -> Entry {
 }
 
 impl Run {
-    /// Reads a file through, checks it and makes its filter. `None` if it is not a complete run.
-    fn open(path: &Path, seed: u64) -> io::Result<Option<Run>> {
+    /// Reads a file through, checks it and makes its filter. `None` if it is not a complete run of
+    /// what its name says.
+    fn open(path: &Path, seed: u64, covered: (u64, u64)) -> io::Result<Option<Run>> {
         let file = File::open(path)?;
         let bytes = file.metadata()?.len();
         let mut reader = BufReader::with_capacity(1 << 20, file);
@@ -284,7 +342,8 @@ impl Run {
         let [magic, of_seed, from, upto, count, sum] =
             [0, 1, 2, 3, 4, 5].map(|at| word(&header, at));
         let expected = (HEADER_BYTES as u64).checked_add(count.saturating_mul(ENTRY_BYTES as u64));
-        if magic != MAGIC || of_seed != seed || from >= upto || expected != Some(bytes) {
+        let known = magic == MAGIC && of_seed == seed && (from, upto) == covered;
+        if !known || from >= upto || expected != Some(bytes) {
             return Ok(None);
         }
         let mut filter = Filter::new(count as usize);
@@ -350,16 +409,21 @@ struct Writer {
     seed: u64,
     unfinished: PathBuf,
     run_path: PathBuf,
+    dir: PathBuf,
     from: u64,
     upto: u64,
     count: usize,
     filter: Filter,
     fences: Vec<u64>,
+    #[cfg(test)]
+    steps: Steps,
 }
 
 impl Writer {
     fn new(runs: &Runs, from: u64, upto: u64, count: usize) -> io::Result<Writer> {
-        let unfinished = runs.dir.join("unfinished");
+        #[cfg(test)]
+        runs.steps.next()?;
+        let unfinished = runs.dir.join(UNFINISHED);
         let file = File::options()
             .read(true)
             .write(true)
@@ -373,12 +437,15 @@ impl Writer {
             hash: Xxh3::new(),
             seed: runs.seed,
             unfinished,
-            run_path: runs.dir.join(format!("{from:020}-{upto:020}.keys")),
+            run_path: runs.dir.join(name_of((from, upto))),
+            dir: runs.dir.clone(),
             from,
             upto,
             count: 0,
             filter: Filter::new(count),
             fences: Vec::new(),
+            #[cfg(test)]
+            steps: runs.steps.clone(),
         })
     }
 
@@ -408,10 +475,19 @@ impl Writer {
             self.count as u64,
             self.hash.digest(),
         ];
+        #[cfg(test)]
+        self.steps.next()?;
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&words.map(u64::to_le_bytes).concat())?;
-        file.sync_data()?;
+        #[cfg(test)]
+        self.steps.next()?;
+        file.sync_all()?;
+        #[cfg(test)]
+        self.steps.next()?;
         fs::rename(&self.unfinished, &self.run_path)?;
+        #[cfg(test)]
+        self.steps.next()?;
+        files::sync_directory(&self.dir)?;
         Ok(Run {
             from: self.from,
             upto: self.upto,

@@ -87,3 +87,74 @@ fn merging_leaves_out_what_the_log_has_no_more() {
     assert!(runs.find(mixed(1)).unwrap().is_empty());
     assert_eq!(runs.find(mixed(2)).unwrap(), [3]);
 }
+
+/// A crash at each step of writing a run, or of merging some, leaves runs from which everything can
+/// go on: whatever is added next, larger or smaller, is found, and so is all that was there before.
+#[test]
+fn d2_a_crash_between_any_two_steps_of_writing_a_run_costs_nothing() {
+    let mut cut = 0;
+    for next in [3u64, 40] {
+        for step in 1.. {
+            let dir = tempfile::tempdir().unwrap();
+            let mut runs = Runs::open(dir.path(), 7).unwrap();
+            let mut last = 0;
+            let add = |runs: &mut Runs, count: u64| {
+                let from = runs.watermark();
+                let mut entries: Vec<Entry> = (from + 1..=from + count)
+                    .map(|at| (mixed(at), at))
+                    .collect();
+                runs.add(&mut entries, from + count)
+            };
+            for _ in 1..FAN_IN {
+                add(&mut runs, 10).unwrap();
+                last += 10;
+            }
+            // The run that makes the merge, and the merge.
+            runs.steps
+                .0
+                .store(step, std::sync::atomic::Ordering::Relaxed);
+            let whole = add(&mut runs, 10).and_then(|()| runs.merge(0));
+            if whole.is_ok() {
+                break;
+            }
+            cut += 1;
+            drop(runs);
+            for _ in 0..2 {
+                let mut runs = Runs::open(dir.path(), 7).unwrap();
+                assert!([last, last + 10].contains(&runs.watermark()), "step {step}");
+                last = runs.watermark();
+                add(&mut runs, next).unwrap();
+                last += next;
+                while runs.merge(0).unwrap() {}
+                for runs in [runs, Runs::open(dir.path(), 7).unwrap()] {
+                    assert_eq!(runs.watermark(), last, "step {step}");
+                    for position in 1..=last {
+                        let found = runs.find(mixed(position)).unwrap();
+                        assert_eq!(found, [position], "step {step}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(cut >= 2 * (2 * 5 + FAN_IN), "{cut}");
+}
+
+#[test]
+fn d2_only_names_that_say_what_they_cover_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut runs = Runs::open(dir.path(), 7).unwrap();
+    runs.add(&mut [(mixed(1), 1)], 1).unwrap();
+    let whole = runs.runs[0].path.clone();
+    drop(runs);
+    let other = dir
+        .path()
+        .join("00000000000000000000-00000000000000000002.keys");
+    for leftover in [dir.path().join(UNFINISHED), other] {
+        fs::copy(&whole, &leftover).unwrap();
+        fs::rename(&whole, dir.path().join("kept")).unwrap();
+        assert_eq!(Runs::open(dir.path(), 7).unwrap().watermark(), 0);
+        assert!(!leftover.exists());
+        fs::rename(dir.path().join("kept"), &whole).unwrap();
+    }
+    assert_eq!(Runs::open(dir.path(), 7).unwrap().watermark(), 1);
+}

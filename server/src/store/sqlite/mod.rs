@@ -1,7 +1,7 @@
 //! The embedded store: one log in SQLite that is the truth, indexes that follow behind, and the
 //! newest part of both in memory, which makes reads right meanwhile.
 //!
-//! `files` the directory · `log` rows and readers · `writer` the commit · `index` and `keys` what
+//! `files` the directory · `space` room on the disk · `trouble` what errors mean · `log` rows and readers · `writer` the commit · `index` and `keys` what
 //! follows · `read` backlog, load, history · `retain` removal · `backup` and `check` what operators ask ·
 //! `keeper` the two threads.
 //! Not here: the decision about a batch (`plan`), the memory (`tail`) and the arithmetic of the
@@ -18,12 +18,14 @@ mod log;
 mod look;
 mod read;
 mod retain;
+mod space;
+mod trouble;
 mod writer;
 
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tidings_core::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};
@@ -36,13 +38,16 @@ use super::{
     StoreError,
 };
 use dirty::Dirty;
-use files::Paths;
+use files::{Paths, Presence};
 use index::Index;
 use keeper::{Keeper, Signal};
 use keys::Runs;
 use log::Readers;
 use retain::Pass;
+use space::Space;
 use writer::Writer;
+
+pub(crate) use files::{open_database, remove_shared_memory};
 
 /// How a store on disk behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +100,10 @@ struct Inner {
     watermark: AtomicU64,
     pass: Mutex<Pass>,
     signal: Signal,
+    space: Space,
+    presence: Mutex<Presence>,
+    /// The last commit failed.
+    failing: AtomicBool,
     /// Held as long as the store is open.
     _lock: File,
 }
@@ -116,22 +125,31 @@ impl SqliteStore {
     pub fn open(dir: &Path, options: SqliteOptions) -> Result<SqliteStore, StoreError> {
         let paths = Paths::new(dir);
         let lock = files::lock(&paths)?;
-        let connection = files::open_log(&paths, options.durability)?;
-        // What a killed process left behind is copied back now: counted from each start alone, a
-        // server that is killed again and again would never get round to it.
-        files::checkpoint(&connection, &paths)?;
-        let (index, keys, seed) = index::open(&paths)?;
+        let space = Space::new(&paths, options.checkpoint_bytes);
+        let opened = match Opened::of(&paths, options) {
+            Err(StoreError::DiskFull { .. }) if space.give() => Opened::of(&paths, options),
+            opened => opened,
+        }?;
+        let is_full = opened.is_full;
+        // The reserve is what it is copied back with, before anything else takes the room.
+        if is_full && space.give() && files::checkpoint(&opened.log, &paths).is_err() {
+            tracing::warn!("the reserve did not suffice to copy the log back");
+        }
         let readers = Readers::new(&paths);
+        let seed = opened.seed;
         let inner = Inner {
             tail: RwLock::new(Tail::new(seed, 0)),
             dirty: Mutex::new(Dirty::default()),
-            writer: Mutex::new(Writer::new(connection)),
+            presence: Mutex::new(Presence::of(&paths)?),
+            writer: Mutex::new(Writer::new(opened.log)),
             readers,
-            keys: RwLock::new(keys),
-            index: Mutex::new(index),
+            keys: RwLock::new(opened.keys),
+            index: Mutex::new(opened.index),
             watermark: AtomicU64::new(0),
             pass: Mutex::new(Pass::default()),
             signal: Signal::default(),
+            space,
+            failing: AtomicBool::new(is_full),
             _lock: lock,
             paths,
             options,
@@ -153,6 +171,39 @@ impl SqliteStore {
     }
 }
 
+/// What is opened first.
+struct Opened {
+    log: rusqlite::Connection,
+    index: Index,
+    keys: Runs,
+    seed: u64,
+    /// The log could not be copied back for want of room; it can be read where it is.
+    is_full: bool,
+}
+
+impl Opened {
+    fn of(paths: &Paths, options: SqliteOptions) -> Result<Opened, StoreError> {
+        let log = files::open_log(paths, options.durability)?;
+        // What a killed process left behind is copied back now: counted from each start alone, a
+        // server that is killed again and again would never get round to it.
+        let is_full = match files::checkpoint(&log, paths) {
+            Err(error @ StoreError::DiskFull { .. }) => {
+                tracing::warn!(%error, "the log is not copied back now");
+                true
+            }
+            done => done.map(|()| false)?,
+        };
+        let (index, keys, seed) = index::open(paths)?;
+        Ok(Opened {
+            log,
+            index,
+            keys,
+            seed,
+            is_full,
+        })
+    }
+}
+
 impl Inner {
     /// Brings memory in line with the disk: indexes first, as far as they lag too much, then the
     /// tail from where they end.
@@ -160,7 +211,17 @@ impl Inner {
         let last = self.readers.get()?.last_position()?;
         let begin = self.index.lock().begin(self, last)?;
         self.watermark.store(begin, Ordering::Release);
-        self.follow_log(last)?;
+        let followed = match self.follow_log(last) {
+            Err(StoreError::DiskFull { .. }) if self.space.give() => self.follow_log(last),
+            followed => followed,
+        };
+        match followed {
+            // Memory takes what the indexes lack, as far as it reaches.
+            Err(error @ StoreError::DiskFull { .. }) if self.may_lag(last) => {
+                tracing::warn!(%error, "the indexes cannot follow");
+            }
+            followed => followed?,
+        }
         let watermark = self.watermark.load(Ordering::Acquire);
         *self.tail.write() = Tail::new(seed, watermark);
         let mut writer = self.writer.lock();
@@ -189,6 +250,7 @@ impl Store for SqliteStore {
     }
 
     fn flush(&self) -> Result<(), StoreError> {
+        self.inner.can_write()?;
         self.inner.write_cursors()?;
         // Small steps make small files; memory has what is missing, and a start reads it again.
         if self.inner.lag() >= (self.inner.options.index_batch as u64 / 4).max(1) {
@@ -232,7 +294,8 @@ impl Store for SqliteStore {
     }
 
     fn redact(&self, conversation_key: &str, seq: u64) -> Result<bool, StoreError> {
-        self.inner.redact(conversation_key, seq)
+        let inner = &self.inner;
+        inner.make_room(|| inner.redact(conversation_key, seq))
     }
 
     fn set_group(&self, group: &str, members: &[Name]) -> Result<(), StoreError> {
@@ -254,7 +317,8 @@ impl Store for SqliteStore {
     }
 
     fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<Retained, StoreError> {
-        self.inner.retain(before_ms, devices_since_ms)
+        let inner = &self.inner;
+        inner.make_room(|| inner.retain(before_ms, devices_since_ms))
     }
 
     fn find(&self, search: &Search) -> Result<Vec<MessageRef>, StoreError> {

@@ -70,7 +70,7 @@ impl Inner {
                 tail.remove(&row.message, true);
             }
             let bytes = removal.positions.len() as u64 * 300;
-            self.signal.wrote(bytes, self.options.checkpoint_bytes);
+            self.signal.wrote(bytes, self.space.checkpoint_bytes());
         }
         pass.at = if more { next } else { 0 };
         // A head's row that had stayed goes without a message.

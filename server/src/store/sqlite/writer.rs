@@ -15,14 +15,17 @@ use super::super::chain::Head;
 use super::super::people::User;
 use super::super::plan::{self, Below, Plan};
 use super::super::tail::{Tail, same_key};
+use super::Inner;
+use super::files::{self, Presence};
 use super::log::{self, Reader};
-use super::{Inner, files};
 use std::sync::atomic::Ordering;
 
 /// Cursors wait for each other so long, at most…
 const CURSORS_EVERY: Duration = Duration::from_millis(500);
 /// …or until there are so many.
 const CURSORS_WAITING_MAX: usize = 10_000;
+/// How often a commit looks whether the files are still there.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Cursors written by one transaction.
 const CURSORS_PER_COMMIT_MAX: usize = 20_000;
 /// Memberships kept in memory, all groups together.
@@ -41,6 +44,7 @@ pub(super) struct Writer {
     cursors_written: Instant,
     groups: HashMap<Name, Option<Members>>,
     memberships: usize,
+    files_looked_at: Option<Instant>,
     #[cfg(test)]
     pub(super) fault: Option<Fault>,
 }
@@ -119,6 +123,7 @@ impl Writer {
             cursors_written: Instant::now(),
             groups: HashMap::new(),
             memberships: 0,
+            files_looked_at: None,
             #[cfg(test)]
             fault: None,
         }
@@ -127,7 +132,10 @@ impl Writer {
     /// Makes memory what the disk is: takes over what is above the tail.
     pub(super) fn recover(&mut self, inner: &Inner) -> Result<(), StoreError> {
         if self.connection.is_none() {
-            self.connection = Some(files::open_log(&inner.paths, inner.options.durability)?);
+            // Not another log, made where this one lay.
+            inner.presence.lock().look()?;
+            self.connection = Some(files::reopen_log(&inner.paths, inner.options.durability)?);
+            *inner.presence.lock() = Presence::of(&inner.paths)?;
         }
         let recovered = self.read_back(inner);
         if recovered.is_err() {
@@ -174,8 +182,10 @@ impl Writer {
         self.connection.as_mut().ok_or_else(none)
     }
 
-    /// Runs a transaction. An error before its commit changes nothing; one of the commit leaves
-    /// the outcome open, and everything is read back before anything else is written.
+    /// Runs a transaction. An error before its commit changes nothing and is told as it is. One of
+    /// the commit itself leaves the outcome unknown, but for a full disk: then the frame that makes a
+    /// commit was not written, as it is the last. Whatever it is, everything is read back before
+    /// anything else is written.
     pub(super) fn transact<T>(
         &mut self,
         inner: &Inner,
@@ -183,6 +193,7 @@ impl Writer {
     ) -> Result<T, StoreError> {
         #[cfg(test)]
         let fault = self.fault.take();
+        inner.look_at_files(&mut self.files_looked_at)?;
         let connection = self.usable(inner)?;
         let begun = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate);
         let transaction = begun.map_err(|error| inner.paths.log_error(error))?;
@@ -191,22 +202,29 @@ impl Writer {
         if fault == Some(Fault::InMidBatch) {
             return Err(StoreError::Unavailable("a test wanted it".into()));
         }
-        let committed = transaction
-            .commit()
-            .map_err(|error| inner.paths.log_error(error));
+        let committed = transaction.commit();
         #[cfg(test)]
         let committed = match fault {
-            Some(_) => Err(StoreError::Unavailable("a test wanted it".into())),
+            Some(_) => Err(rusqlite::Error::ExecuteReturnedResults),
             None => committed,
         };
-        if let Err(error) = committed {
-            self.connection = None;
-            if let Err(again) = self.recover(inner) {
-                tracing::error!(error = %again, "the log cannot be read back; it is tried again");
-            }
-            return Err(error);
+        let Err(error) = committed else {
+            return Ok(done);
+        };
+        self.connection = None;
+        let before = inner.tail.read().last();
+        let read_back = self.recover(inner);
+        if let Err(again) = &read_back {
+            tracing::error!(error = %again, "the log cannot be read back; it is tried again");
         }
-        Ok(done)
+        let is_full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+        if is_full && read_back.is_ok() && inner.tail.read().last() == before {
+            return Err(inner.paths.full());
+        }
+        Err(StoreError::OutcomeUnknown {
+            path: inner.paths.dir.display().to_string(),
+            reason: error.to_string(),
+        })
     }
 
     /// Reads the groups that a batch sends to, once.
@@ -258,6 +276,39 @@ impl Inner {
         if batch.is_empty() {
             return Ok(());
         }
+        let done = self.decide_and_write(batch, verdicts);
+        self.failing.store(done.is_err(), Ordering::Relaxed);
+        done
+    }
+
+    /// Whether a commit can be written, as far as that can be known without one.
+    pub(super) fn can_write(&self) -> Result<(), StoreError> {
+        self.presence.lock().look()?;
+        self.space.look()?;
+        if self.failing.load(Ordering::Relaxed) {
+            let tried = self.paths.try_write();
+            tried.map_err(|error| self.paths.io_error(&self.paths.dir, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Looks now and then whether the log is still where it was.
+    fn look_at_files(&self, looked: &mut Option<Instant>) -> Result<(), StoreError> {
+        if looked.is_some_and(|looked| looked.elapsed() < LOOK_EVERY) {
+            return Ok(());
+        }
+        self.presence.lock().look()?;
+        *looked = Some(Instant::now());
+        Ok(())
+    }
+
+    fn decide_and_write(
+        &self,
+        batch: &[Record],
+        verdicts: &mut Vec<Verdict>,
+    ) -> Result<(), StoreError> {
+        // What was given up for cleaning up is not for messages.
+        self.space.look()?;
         let mut writer = self.writer.lock();
         let mut plan = self.plan(&mut writer, batch)?;
         let waiting = self.dirty.lock().len();
@@ -316,7 +367,7 @@ impl Inner {
         }
         drop(tail);
         self.signal
-            .wrote(bytes + 8192, self.options.checkpoint_bytes);
+            .wrote(bytes + 8192, self.space.checkpoint_bytes());
     }
 
     /// After a commit, without its lock.
@@ -346,7 +397,7 @@ impl Inner {
             self.dirty.lock().written(&moved);
             self.signal.wrote(
                 moved.len() as u64 * 64 + 8192,
-                self.options.checkpoint_bytes,
+                self.space.checkpoint_bytes(),
             );
         }
     }

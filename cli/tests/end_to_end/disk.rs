@@ -1,0 +1,143 @@
+//! Disks that are full, files that are taken away: what senders and operators are told.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use crate::support::disk::SmallDisk;
+use crate::support::http::get;
+use crate::support::raw::{Raw, Transport, acknowledgement, json, message};
+use crate::support::server::Server;
+use crate::support::until;
+
+/// Sends one message; `None` if it was acknowledged, else the code of the refusal.
+fn send(sender: &mut Raw, id: &str, body: &str) -> Option<i64> {
+    sender.send(&message("alice", "bob", id, body));
+    let answer = json(&sender.frame());
+    if answer["type"] == 4 {
+        assert_eq!(answer["dataContent"], id);
+        return None;
+    }
+    let payload = json(answer["dataContent"].as_str().unwrap());
+    Some(payload["errorCode"].as_i64().unwrap())
+}
+
+fn readiness(server: &Server) -> u16 {
+    get(server.at.http.unwrap(), "/readyz", "").0
+}
+
+/// Writes until nothing more fits.
+fn fill(ballast: &Path) {
+    let mut file = std::fs::File::create(ballast).unwrap();
+    let mut piece = 1 << 20;
+    while piece > 0 {
+        match file.write_all(&vec![1; piece]) {
+            Ok(()) => {}
+            Err(_) => piece /= 2,
+        }
+    }
+}
+
+/// Without a single byte left a server refuses and says why, starts again after a SIGKILL, lets
+/// messages be read, and goes on when there is room.
+#[test]
+fn d4_a_disk_without_a_byte_left_is_named_started_from_and_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let _disk = match SmallDisk::of_mebibytes(&data, 64) {
+        Ok(disk) => disk,
+        Err(reason) => {
+            println!("skipped: a small file system cannot be mounted here: {reason}");
+            return;
+        }
+    };
+    let server = Server::start(dir.path(), &[]);
+    let mut sender = Raw::connect(Transport::Tcp, &server.at);
+    sender.login("alice");
+    let mut receiver = Raw::connect(Transport::Tcp, &server.at);
+    receiver.login("bob");
+    let body = "x".repeat(5000);
+    assert_eq!(send(&mut sender, "m0", &body), None);
+    assert_eq!(json(&receiver.frame())["fp"], "m0");
+    drop(receiver);
+    fill(&data.join("ballast"));
+    // Whatever there was room for in the files as they are is acknowledged, the rest refused.
+    let mut acknowledged = vec!["m0".to_owned()];
+    let refused = loop {
+        let id = format!("m{}", acknowledged.len());
+        match send(&mut sender, &id, &body) {
+            None => acknowledged.push(id),
+            Some(code) => break code,
+        }
+        assert!(acknowledged.len() < 20_000, "the disk is not full");
+    };
+    assert_eq!(refused, 315);
+    assert!(server.log_text().contains("is full: free some space"));
+    server.kill();
+    fill(&data.join("more ballast"));
+
+    let server = Server::start(dir.path(), &[]);
+    let mut receiver = Raw::connect(Transport::Tcp, &server.at);
+    let mut sender = Raw::connect(Transport::Tcp, &server.at);
+    assert!(server.log_text().contains("the reserve is used to start"));
+    for ballast in ["ballast", "more ballast"] {
+        std::fs::remove_file(data.join(ballast)).unwrap();
+    }
+    until("there is room again", || readiness(&server) == 200);
+    sender.login("alice");
+    until("messages are taken again", || {
+        send(&mut sender, "last", "there is room").is_none()
+    });
+    receiver.login("bob");
+    for id in acknowledged.iter().map(String::as_str).chain(["last"]) {
+        assert_eq!(json(&receiver.frame())["fp"], id);
+        receiver.send(&acknowledgement("bob", "alice", id));
+    }
+}
+
+/// The index of a write-ahead log is in memory: there is no file that would need room, and no map
+/// of one whose loss is a signal.
+#[test]
+fn d5_there_is_no_shared_memory_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let shared = || -> Vec<_> {
+        let files = std::fs::read_dir(&data).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with("-shm")).collect()
+    };
+    let server = Server::start(dir.path(), &[]);
+    let mut sender = Raw::connect(Transport::Tcp, &server.at);
+    sender.login("alice");
+    assert_eq!(send(&mut sender, "1", "text"), None);
+    assert!(data.join("tidings.db-wal").exists());
+    assert_eq!(shared(), [""; 0]);
+    server.kill();
+    // One that a server before this one left behind goes.
+    std::fs::write(data.join("tidings.db-shm"), "old").unwrap();
+    let server = Server::start(dir.path(), &[]);
+    assert_eq!(shared(), [""; 0]);
+    drop(server);
+}
+
+/// Nobody is told that a message is kept when it lies in files that have no name any more.
+#[test]
+fn d6_a_data_directory_that_is_deleted_is_noticed() {
+    for gone in ["", "tidings.db", "tidings.db-wal"] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let server = Server::start(dir.path(), &[]);
+        let mut sender = Raw::connect(Transport::Tcp, &server.at);
+        sender.login("alice");
+        assert_eq!(send(&mut sender, "before", "text"), None);
+        assert_eq!(readiness(&server), 200);
+        match gone {
+            "" => std::fs::remove_dir_all(&data).unwrap(),
+            file => std::fs::remove_file(data.join(file)).unwrap(),
+        }
+        // Without a message, too.
+        until("it is noticed", || readiness(&server) == 503);
+        assert_eq!(send(&mut sender, "after", "text"), Some(315));
+        assert!(server.log_text().contains("was deleted, moved or replaced"));
+    }
+}
