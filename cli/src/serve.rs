@@ -102,6 +102,7 @@ impl ServeArgs {
                 credentials_in_url: true,
                 send_by_get: true,
                 any_origin: true,
+                waitting: true,
             };
             let free = |address: &SocketAddr| std::net::TcpListener::bind(address).is_ok();
             settings.listen.ocim = settings.listen.ocim.or(Some(DEMO_PORT).filter(free));
@@ -131,12 +132,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 async fn serve(args: &ServeArgs, settings: Settings, log: &LogFilter) -> anyhow::Result<()> {
     // Before the start: a signal that arrives while it starts must not be missed.
     let mut signals = Signals::new().context("signals cannot be caught")?;
-    let mut running = Server::start(settings).await?;
-    if args.demo {
-        let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-        running.desks().set_up_demo(now_ms).await?;
-    }
+    let mut running = Server::builder(settings).demo(args.demo).start().await?;
     announce(running.addresses());
     loop {
         match signals.next().await {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,6 +124,7 @@ pub struct Builder {
     settings: Settings,
     hooks: Option<Arc<Hooks>>,
     store: Option<Arc<dyn Store>>,
+    demo: bool,
 }
 
 impl Server {
@@ -141,6 +143,7 @@ impl Server {
             settings,
             hooks: None,
             store: None,
+            demo: false,
         }
     }
 }
@@ -161,6 +164,13 @@ impl Builder {
         self
     }
 
+    /// Makes tenant, team and agents of the demo, as far as they are not there, before anybody can
+    /// connect. Their passwords are public: nothing for a server that others reach.
+    pub fn demo(mut self, demo: bool) -> Builder {
+        self.demo = demo;
+        self
+    }
+
     /// As [`Server::start`].
     ///
     /// # Errors
@@ -171,6 +181,7 @@ impl Builder {
             settings,
             hooks,
             store,
+            demo,
         } = self;
         check(&settings)?;
         let opened = settings.clone();
@@ -184,13 +195,7 @@ impl Builder {
         let mut tasks = JoinSet::new();
         let access = Access(door.clone());
         let dir = kept.is_some().then_some(&*settings.data);
-        let desks = match Desks::start(&router, access.clone(), hooks.clone(), dir).await {
-            Ok(desks) => desk::Open(desks),
-            Err(error) => {
-                router.stop(tokio::time::Instant::now()).await;
-                return Err(error.into());
-            }
-        };
+        let desks = desks(&router, access.clone(), hooks.clone(), dir, demo).await?;
         let gate = Gate::new(settings.limits.connections_per_address);
         let doors = (&access, &desks.0);
         let bound = bind(&settings, tls.as_ref(), &gate, &router, doors, &mut tasks);
@@ -315,6 +320,28 @@ impl Drop for Listening {
         self.stop.send_replace(true);
         self.inbox.abort();
     }
+}
+
+/// The desks, with the demo's agents if they are wanted. Without desks the router stops.
+async fn desks(
+    router: &Arc<Router>,
+    access: Access,
+    hooks: Option<Arc<Hooks>>,
+    dir: Option<&Path>,
+    demo: bool,
+) -> Result<desk::Open, StartError> {
+    let open = async {
+        let desks = desk::Open(Desks::start(router, access, hooks, dir).await?);
+        if demo {
+            desks.0.set_up_demo(router.wall_ms()).await?;
+        }
+        Ok(desks)
+    };
+    let opened: Result<_, DeskStartError> = open.await;
+    if opened.is_err() {
+        router.stop(tokio::time::Instant::now()).await;
+    }
+    Ok(opened?)
 }
 
 fn open_store(

@@ -5,7 +5,7 @@ use tidings_core::ids;
 use super::keys::{Key, Kind, number, set};
 use crate::ocim::settings::Origin;
 
-pub(super) static KEYS: [Key; 10] = [
+pub(super) static KEYS: [Key; 11] = [
     Key {
         path: "ocim.origin",
         kind: Kind::Text,
@@ -114,5 +114,16 @@ pub(super) static KEYS: [Key; 10] = [
         option: None,
         place: place!(restart ocim.compat.any_origin),
         set: |s, v| set(&mut s.ocim.compat.any_origin, v.parse().ok()),
+    },
+    Key {
+        path: "ocim.compat.waitting",
+        kind: Kind::Flag,
+        default: "false",
+        allowed: "true or false",
+        doc: "Tells a place in the queue twice: as WAITING and WAITING_NO, and as WAITTING and \
+              WAITTING_NO, which the published pages look for.",
+        option: None,
+        place: place!(restart ocim.compat.waitting),
+        set: |s, v| set(&mut s.ocim.compat.waitting, v.parse().ok()),
     },
 ];

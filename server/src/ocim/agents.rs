@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::Ocim;
 use super::authorization::Login;
 use super::line::{Done, Line};
-use super::notices::{body_kind, build_chat, closed};
+use super::notices::{body_kind, build_chat, closed, misspelt};
 use super::session::typeu;
 use super::upgraded::{Flow, Talker, pong, refusal};
 use crate::desk::{
@@ -255,7 +255,12 @@ impl Teller {
         if packet.timestamp.is_none() {
             packet = packet.at(self.ocim.wall_ms());
         }
+        let compat = self.ocim.settings.compat.waitting;
+        let misspelt = misspelt(&packet).filter(|_| compat);
         self.line.push(packet, done);
+        if let Some(packet) = misspelt {
+            self.line.push(packet, Done::Nothing);
+        }
         if replaced {
             self.line.close();
         }

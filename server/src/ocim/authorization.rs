@@ -14,7 +14,7 @@ use tidings_core::wire::ocim::{BodyType, Identity, PacketType, Transport, Waiter
 use super::Ocim;
 use super::answer::Answer;
 use super::chain::Step;
-use super::request::{Asked, COOKIE};
+use super::request::{Asked, STATUS_MARK, Side};
 use super::session::Entry;
 use crate::auth::{Credentials, Passed, Role};
 
@@ -69,7 +69,8 @@ pub(super) async fn step(ocim: &Arc<Ocim>, asked: Asked) -> Step<Known> {
     outcome.unwrap_or_else(Step::Answer)
 }
 
-/// Everything but a login needs the session's token, and speaks for its own user only.
+/// Everything but a login needs the session's token, which alone says who asks: old pages put ids of
+/// their own into `from.uid`.
 fn session_of(ocim: &Ocim, asked: Asked) -> Result<Known, Answer> {
     if asked.has_credentials_in_url() && !ocim.settings.compat.credentials_in_url {
         return unauthorized(URL_REFUSED);
@@ -80,14 +81,6 @@ fn session_of(ocim: &Ocim, asked: Asked) -> Result<Known, Answer> {
     let Ok(passed) = ocim.access.passed(token.expose()) else {
         return Err(no_session(&asked));
     };
-    if asked
-        .packet
-        .from_uid()
-        .is_some_and(|uid| *uid != *passed.user)
-    {
-        let reason = "`from.uid` is another user's: a token speaks for its own user only";
-        return refuse(StatusCode::FORBIDDEN, reason);
-    }
     Ok(Known {
         asked,
         who: Who::Session(passed),
@@ -100,9 +93,12 @@ fn no_session(asked: &Asked) -> Answer {
     let reason = "the session token is wrong or has expired: send AUTH without it";
     let refused = Answer::refuse(StatusCode::UNAUTHORIZED, reason);
     match asked.tokens.cookie {
-        Some(_) => refused.cookie(format!(
-            "{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"
-        )),
+        Some(_) => {
+            let name = asked.side.cookie();
+            refused.cookie(format!(
+                "{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax"
+            ))
+        }
         None => refused,
     }
 }
@@ -228,7 +224,7 @@ async fn agent(ocim: &Ocim, asked: &Asked) -> Result<Login, Answer> {
                 user: passed.user,
                 role: passed.role,
                 name: String::new(),
-                status: None,
+                status: asked.tokens.status.clone(),
             }),
             _ => unauthorized("an agent needs his password, or the token of his login"),
         };
@@ -265,14 +261,21 @@ impl Ocim {
     /// A new token for a login, and the answer that tells it.
     pub(super) fn logged_in(&self, login: &Login) -> (Secret, Answer) {
         let token = self.access.pass(&login.user, login.role);
-        let answer = Answer::logged_in(token.expose(), self.cookie(&token));
+        let answer = Answer::logged_in(token.expose(), self.cookie(login, &token));
         (token, answer)
     }
 
-    /// Scripts cannot read it, other pages' requests do not carry it.
-    pub(super) fn cookie(&self, token: &Secret) -> String {
+    /// Scripts cannot read it, other pages' requests do not carry it. An agent's remembers the status
+    /// with which he logged in, for the WebSocket that is opened with it.
+    pub(super) fn cookie(&self, login: &Login, token: &Secret) -> String {
         let secure = if self.secure { "; Secure" } else { "" };
-        let token = token.expose();
-        format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax{secure}")
+        let side = match login.role {
+            Role::User => Side::Customer,
+            Role::Agent | Role::Admin => Side::Agent,
+        };
+        let (name, token) = (side.cookie(), token.expose());
+        let status = login.status.iter();
+        let status: String = status.map(|s| format!("{STATUS_MARK}{s}")).collect();
+        format!("{name}={token}{status}; Path=/; HttpOnly; SameSite=Lax{secure}")
     }
 }

@@ -36,7 +36,22 @@ pub(super) fn packet(
     };
     let to = Some(Party::of(customer, "", Identity::Customer));
     let packet = Packet { to, ..packet };
-    Some(packet.at(message.time_ms))
+    // What is not kept has no time of custody.
+    let time_ms = match message.time_ms {
+        unknown if unknown < 0 => ocim.wall_ms(),
+        known => known,
+    };
+    Some(packet.at(time_ms))
+}
+
+/// A place in a queue once more, in the spelling that the published pages look for.
+pub(super) fn misspelt(packet: &Packet) -> Option<Packet> {
+    let kind = match packet.body_kind()? {
+        BodyType::Waiting => BodyType::Waitting,
+        BodyType::WaitingNo => BodyType::WaittingNo,
+        _ => return None,
+    };
+    Some(packet.clone().body(kind, packet.content()))
 }
 
 /// A text, a picture or a card.

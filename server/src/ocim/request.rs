@@ -9,12 +9,38 @@ use http_body_util::BodyExt as _;
 use hyper::upgrade::OnUpgrade;
 use tidings_core::limits;
 use tidings_core::secret::Secret;
-use tidings_core::wire::ocim::{Packet, PacketType, QueryError, decode, parse_query};
+use tidings_core::wire::ocim::{Identity, Packet, PacketType, QueryError, decode, parse_query};
 
 use super::answer::Answer;
 
-/// The name of the one cookie.
-pub(super) const COOKIE: &str = "tidings-session";
+/// Whose request it is. Each side has a cookie of its own: both pages can be open in one browser,
+/// and a login of one does not disturb the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Customer,
+    Agent,
+}
+
+impl Side {
+    /// The name of the cookie with the session's token.
+    pub(super) fn cookie(self) -> &'static str {
+        match self {
+            Side::Customer => "tidings-customer",
+            Side::Agent => "tidings-agent",
+        }
+    }
+
+    /// Agents say so, and only when they log in: nothing else of theirs is a request by HTTP.
+    fn of(packet: &Packet) -> Side {
+        match (packet.kind, packet.from_idy()) {
+            (PacketType::Auth, Some(Identity::Waiter)) => Side::Agent,
+            _ => Side::Customer,
+        }
+    }
+}
+
+/// Between the token and an agent's status in his cookie: a character of no token.
+pub(super) const STATUS_MARK: char = '!';
 
 /// One request.
 pub(super) struct Asked {
@@ -25,6 +51,7 @@ pub(super) struct Asked {
     /// What becomes of the connection, if the client wants to leave HTTP.
     pub(super) upgrade: Option<OnUpgrade>,
     pub(super) packet: Packet,
+    pub(super) side: Side,
     /// The packet stood in the URL.
     pub(super) packet_in_url: bool,
     pub(super) ack: Option<u64>,
@@ -38,6 +65,8 @@ pub(super) struct Tokens {
     pub(super) query: Option<Secret>,
     pub(super) bearer: Option<Secret>,
     pub(super) cookie: Option<Secret>,
+    /// The status with which an agent logged in, as his cookie remembers it.
+    pub(super) status: Option<String>,
 }
 
 impl Asked {
@@ -68,10 +97,18 @@ impl Asked {
             (body, _) => (body, false),
         };
         let packet = decode(json).map_err(|error| unreadable(&error.to_string()))?;
+        let side = Side::of(&packet);
+        let (cookie, status) = cookie(&head.headers, side.cookie())
+            .map(|value| match value.split_once(STATUS_MARK) {
+                Some((token, status)) => (Some(Secret::from(token)), Some(status.to_owned())),
+                None => (Some(Secret::from(value)), None),
+            })
+            .unwrap_or_default();
         let tokens = Tokens {
             query: query.token,
             bearer: bearer(&head.headers),
-            cookie: cookie(&head.headers),
+            cookie,
+            status,
         };
         Ok(Asked {
             method: head.method,
@@ -80,6 +117,7 @@ impl Asked {
             headers: head.headers,
             address,
             packet,
+            side,
             packet_in_url,
             ack: query.ack,
             tokens,
@@ -130,12 +168,13 @@ fn bearer(headers: &HeaderMap) -> Option<Secret> {
     Some(Secret::from(token))
 }
 
-fn cookie(headers: &HeaderMap) -> Option<Secret> {
+/// The first cookie of this name.
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let all = headers.get_all(header::COOKIE).into_iter();
-    let pairs = all
+    let mut pairs = all
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'));
-    let ours = pairs.filter_map(|pair| pair.split_once('='));
-    let mut found = ours.filter(|(name, _)| name.trim() == COOKIE);
-    found.next().map(|(_, value)| Secret::from(value.trim()))
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.split_once('='));
+    let found = pairs.find(|(found, _)| found.trim() == name);
+    found.map(|(_, value)| value.trim())
 }

@@ -192,7 +192,11 @@ impl Session {
         let packet = notices::packet(ocim, &self.user, &mut self.told.lock(), message);
         match packet {
             Some(packet) => {
+                let misspelt = notices::misspelt(&packet).filter(|_| ocim.settings.compat.waitting);
                 self.line.push(packet, done);
+                if let Some(packet) = misspelt {
+                    self.line.push(packet, Done::Nothing);
+                }
                 self.polls.wake();
             }
             // It means nothing here, and need not come again.

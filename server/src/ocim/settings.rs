@@ -62,6 +62,8 @@ pub struct Compat {
     pub send_by_get: bool,
     /// Pages from everywhere.
     pub any_origin: bool,
+    /// Places in a queue are told a second time, as WAITTING and WAITTING_NO.
+    pub waitting: bool,
 }
 
 impl Ocim {

@@ -22,6 +22,7 @@ use super::Ocim;
 use super::agents::Agent;
 use super::authorization::Login;
 use super::upgraded::{Flow, Talker, linger, pong, refusal};
+use super::websocket::NO_AGENT;
 use crate::auth::{Credentials, Role, ScramUser};
 
 /// Read at once.
@@ -201,7 +202,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Desktop<I> {
     async fn talk(&mut self, ocim: Arc<Ocim>, login: &Login) -> io::Result<()> {
         let idle = Duration::from_millis(ocim.settings.idle_ms);
         let Some(agent) = Agent::new(ocim, login) else {
-            return self.refuse("this account is no agent of any desk").await;
+            return self.refuse(NO_AGENT).await;
         };
         let mut heard = Instant::now();
         loop {

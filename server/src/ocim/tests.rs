@@ -69,7 +69,13 @@ async fn a_cookie_is_secure_under_tls() {
     for secure in [false, true] {
         let doors = (running.access(), running.desks());
         let ocim = Ocim::new(Settings::default().ocim, running.handle(), doors, secure);
-        let cookie = ocim.cookie(&Secret::from("token"));
+        let login = authorization::Login {
+            user: "alice".into(),
+            role: crate::auth::Role::User,
+            name: String::new(),
+            status: None,
+        };
+        let cookie = ocim.cookie(&login, &Secret::from("token"));
         assert_eq!(cookie.contains("; Secure"), secure, "{cookie}");
         assert!(cookie.contains("; HttpOnly; SameSite=Lax"));
     }

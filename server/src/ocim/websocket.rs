@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tidings_core::limits;
 use tidings_core::secret::Secret;
@@ -23,6 +23,9 @@ use super::upgraded::{self, Flow, Talker, pong, refusal};
 use super::{Ocim, agents};
 use crate::auth::Role;
 
+pub(super) const NO_AGENT: &str = "this account is no agent of any desk: an administrator makes him one with \
+     PUT /api/v1/desk/tenants/TENANT/agents/ACCOUNT";
+
 /// Runs the step.
 pub(super) fn step(ocim: &Arc<Ocim>, known: Known) -> Answer {
     let Who::Login(login) = known.who else {
@@ -37,13 +40,20 @@ pub(super) fn step(ocim: &Arc<Ocim>, known: Known) -> Answer {
     let Some(upgrade) = asked.upgrade else {
         return upgrade_required("the connection cannot be upgraded");
     };
+    let agent = match login.role {
+        Role::User => None,
+        Role::Agent | Role::Admin => match agents::Agent::new(ocim.clone(), &login) {
+            Some(agent) => Some(agent),
+            None => return Answer::refuse(StatusCode::FORBIDDEN, NO_AGENT),
+        },
+    };
     let seat = match ocim.seat(asked.address) {
         Ok(seat) => seat,
         Err(refused) => return refused,
     };
     let token = ocim.access.pass(&login.user, login.role);
     let answer = Answer::empty(StatusCode::SWITCHING_PROTOCOLS)
-        .cookie(ocim.cookie(&token))
+        .cookie(ocim.cookie(&login, &token))
         .header(header::UPGRADE, HeaderValue::from_static("websocket"))
         .header(header::CONNECTION, HeaderValue::from_static("upgrade"));
     let accept = HeaderValue::try_from(accept_key(&key));
@@ -51,7 +61,17 @@ pub(super) fn step(ocim: &Arc<Ocim>, known: Known) -> Answer {
         Ok(accept) => answer.header(header::SEC_WEBSOCKET_ACCEPT, accept),
         Err(_) => return upgrade_required("the key is not base64"),
     };
-    tokio::spawn(talk(ocim.clone(), login, token, seat, upgrade));
+    let ocim = ocim.clone();
+    tokio::spawn(async move {
+        let within = Duration::from_millis(limits::LOGIN_MS_MAX);
+        let Ok(Ok(upgraded)) = tokio::time::timeout(within, upgrade).await else {
+            return; // the client went before it was open
+        };
+        match agent {
+            Some(agent) => talk_to_agent(&ocim, &agent, seat, upgraded).await,
+            None => talk_to_customer(ocim, login, token, seat, upgraded).await,
+        }
+    });
     answer
 }
 
@@ -94,21 +114,22 @@ fn handshake(method: &Method, version: Version, headers: &HeaderMap) -> Result<S
 }
 
 /// From the upgrade to the end of the connection.
-async fn talk(ocim: Arc<Ocim>, login: Login, token: Secret, seat: Seat, upgrade: OnUpgrade) {
-    let within = Duration::from_millis(limits::LOGIN_MS_MAX);
-    let Ok(Ok(upgraded)) = tokio::time::timeout(within, upgrade).await else {
-        return; // the client went before it was open
-    };
+async fn talk_to_agent(ocim: &Ocim, agent: &agents::Agent, seat: Seat, upgraded: Upgraded) {
+    let idle = Duration::from_millis(ocim.settings.idle_ms);
+    upgraded::serve(TokioIo::new(upgraded), agent, idle).await;
+    drop(seat);
+}
+
+/// From the upgrade to the end of the connection.
+async fn talk_to_customer(
+    ocim: Arc<Ocim>,
+    login: Login,
+    token: Secret,
+    seat: Seat,
+    upgraded: Upgraded,
+) {
     let io = TokioIo::new(upgraded);
     let idle = Duration::from_millis(ocim.settings.idle_ms);
-    if login.role != Role::User {
-        let agent = agents::Agent::new(ocim.clone(), &login);
-        if let Some(agent) = agent {
-            upgraded::serve(io, &agent, idle).await;
-        }
-        drop(seat);
-        return;
-    }
     match ocim.enter(&login, token, seat, Entry::WebSocket).await {
         Ok(session) => {
             let customer = Customer { ocim, session };

@@ -34,6 +34,7 @@ mod limits;
 mod ocim;
 mod ocim_agents;
 mod ocim_chain;
+mod ocim_pages;
 mod ocim_polling;
 mod ocim_rows;
 mod ocim_rows_desk;

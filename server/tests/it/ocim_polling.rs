@@ -204,26 +204,41 @@ async fn message_ping_and_close_are_answered_as_listed() {
 async fn nobody_reads_sends_or_closes_as_somebody_else() {
     let running = start(|_| {}).await;
     let address = http(&running);
-    let _alice = Poller::log_in(address, "alice").await;
+    let alice = Poller::log_in(address, "alice").await;
     let mallory = Poller::log_in(address, "mallory").await;
-    for kind in ["POLL", "MESSAGE", "CLOSE"] {
-        let packet = json!({
+    tell(&running, "alice", "for-alice").await;
+    tell(&running, "mallory", "for-mallory").await;
+    let of_alice = |kind: &str| {
+        json!({
             "type": kind, "ts": "POLLING", "from": {"uid": "alice", "idy": "CUSTOMER"},
             "body": {"type": "TEXT", "content": "in her name"},
-        });
-        let none = request(address, "POST", "/poll.io", &[], &packet.to_string()).await;
+        })
+    };
+    for kind in ["POLL", "MESSAGE", "CLOSE"] {
+        let none = request(
+            address,
+            "POST",
+            "/poll.io",
+            &[],
+            &of_alice(kind).to_string(),
+        )
+        .await;
         assert_eq!(none.status, 401, "{kind}");
-        assert_eq!(mallory.ask("POST", &packet).await.status, 403, "{kind}");
     }
-    assert_eq!(running.handle().sessions("alice").len(), 1);
-    assert!(
-        running
-            .handle()
-            .history("alice", "@support", Page::After(0, 10))
-            .await
-            .unwrap()
-            .is_empty()
+    // `from.uid` says nothing: it is mallory who reads, writes and leaves.
+    assert_eq!(
+        pids(&mallory.ask("POST", &of_alice("POLL")).await),
+        ["for-mallory"]
     );
+    mallory.ask("POST", &of_alice("MESSAGE")).await.is_ok();
+    mallory.ask("POST", &of_alice("CLOSE")).await.is_ok();
+    let handle = running.handle();
+    assert_eq!(handle.sessions("alice").len(), 1);
+    assert!(handle.sessions("mallory").is_empty());
+    assert_eq!(pids(&alice.poll().await), ["for-alice"]);
+    let page = Page::After(0, 10);
+    let of_alice = handle.history("alice", "@support", page).await.unwrap();
+    assert!(of_alice.is_empty());
     running.stop().await;
 }
 
@@ -291,7 +306,7 @@ async fn a_customer_changes_from_polling_to_a_websocket_and_back() {
     let address = http(&running);
     let poller = Poller::log_in(address, "").await;
     let name = running.handle().online()[0].user.clone();
-    let cookie = format!("tidings-session={}", poller.token);
+    let cookie = format!("tidings-customer={}", poller.token);
     let again = crate::ocim::auth("WEBSOCKET", "");
     let ws = Ws::try_open(address, &again, &[("Cookie", &cookie)]).await;
     let mut ws = ws.ok().unwrap();
@@ -306,7 +321,7 @@ async fn a_customer_changes_from_polling_to_a_websocket_and_back() {
     // Not confirmed: it comes again.
     let token = ws
         .cookie
-        .strip_prefix("tidings-session=")
+        .strip_prefix("tidings-customer=")
         .unwrap()
         .to_owned();
     let mut poller = Poller { address, token };

@@ -200,7 +200,7 @@ impl WaiterLogin {
     /// Reads the content of an agent's AUTH.
     ///
     /// # Errors
-    /// If it is not base64 of three parts.
+    /// If it is not base64 of three parts, or the status is none.
     pub fn parse(content: &str) -> Result<WaiterLogin, PacketError> {
         const WRONG: PacketError = PacketError::Json(DecodeError::BadField {
             name: "content",
@@ -211,6 +211,13 @@ impl WaiterLogin {
         let parts: Vec<&str> = text.split(' ').collect();
         match parts[..] {
             [user, password, status] if ![user, password, status].contains(&"") => {
+                if !["1", "2", "3", "4"].contains(&status) {
+                    return Err(PacketError::Json(DecodeError::BadField {
+                        name: "content",
+                        problem: "ends with a status that is none of 1 (online), 2 (busy), 3 (away) \
+                                  and 4 (offline)",
+                    }));
+                }
                 Ok(WaiterLogin {
                     user: user.to_owned(),
                     password: Secret::from(password),

@@ -72,7 +72,7 @@ fn words_are_exact_names_or_ordinals() {
             "{wrong}"
         );
     }
-    let body = read(r#"{"type":"MESSAGE","body":{"type":"WAITTING","content":"1"}}"#);
+    let body = read(r#"{"type":"MESSAGE","body":{"type":"WAIITING","content":"1"}}"#);
     assert_eq!(body, Err(PacketError::Unknown { what: "body.type" }));
     assert_eq!(read("{}"), Err(PacketError::Missing("type")));
     let untyped = read(r#"{"type":"MESSAGE","body":{"content":"x"}}"#);

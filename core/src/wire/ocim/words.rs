@@ -146,5 +146,9 @@ words! {
         Success = "SUCCESS",
         /// It did not.
         Fail = "FAIL",
+        /// [`BodyType::Waiting`] as the published pages spell it.
+        Waitting = "WAITTING",
+        /// [`BodyType::WaitingNo`] as the published pages spell it.
+        WaittingNo = "WAITTING_NO",
     }
 }

@@ -4,6 +4,8 @@
 #![allow(dead_code)] // each test file uses its part
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
+pub(crate) mod page;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;

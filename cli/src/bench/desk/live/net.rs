@@ -20,9 +20,6 @@ use tokio::net::TcpStream;
 
 use super::super::super::args::random;
 
-/// The name of the server's one cookie, and what follows it.
-const COOKIE: &str = "tidings-session=";
-
 /// A server's address.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
@@ -115,7 +112,8 @@ impl Link {
         write_request(&target.host, &path, &key, &mut head);
         if let Some(token) = token {
             head.truncate(head.len() - "\r\n".len());
-            head.extend_from_slice(format!("cookie: {COOKIE}{token}\r\n\r\n").as_bytes());
+            let line = format!("authorization: Bearer {token}\r\n\r\n");
+            head.extend_from_slice(line.as_bytes());
         }
         write(&mut stream, &mut head).await?;
         let mut bytes = Vec::new();
@@ -295,10 +293,10 @@ fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     found.map(|(_, value)| value.trim())
 }
 
-/// The token in the cookie that a head sets.
+/// The token in the cookie that a head sets, without an agent's status behind it.
 fn cookie(head: &str) -> Option<String> {
-    let set = header(head, "set-cookie")?.strip_prefix(COOKIE)?;
-    Some(set.split(';').next().unwrap_or(set).to_owned())
+    let (_, set) = header(head, "set-cookie")?.split_once('=')?;
+    Some(set.split([';', '!']).next().unwrap_or(set).to_owned())
 }
 
 /// As a value in a query.
