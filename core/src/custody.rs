@@ -125,6 +125,9 @@ pub struct Backlog {
     pub behind: Vec<Behind>,
     /// The groups that the user is in.
     pub groups: Vec<Name>,
+    /// The last position that was looked at. What lies up to it and is not in `behind` is
+    /// acknowledged; of what lies above it nothing is said.
+    pub upto: u64,
 }
 
 /// One conversation that a device has not acknowledged to its head.

@@ -70,6 +70,10 @@ pub const CURSOR_SPARSE_MAX: usize = 256;
 /// Acknowledgements that arrive before their message was sent on this login, remembered.
 /// Beyond: the message is sent once more.
 pub const EARLY_ACKS_MAX: usize = 64;
+/// Messages of one conversation, committed while a session's backlog is read, whose places are
+/// remembered.
+/// Beyond: those that its device had acknowledged already may be sent once more.
+pub const RAISED_WHILE_READING_MAX: usize = 1024;
 /// Frames of one link that wait while its login is decided.
 /// Beyond: the link is closed, on WebSocket with code 1008.
 pub const HELD_FRAMES_MAX: usize = 64;

@@ -81,6 +81,20 @@ fn joining_a_group_while_online_loses_nothing() {
         .for_each(must_hold);
 }
 
+/// An acknowledgement that the network doubled counted for another message with the same id, because
+/// resends made the session forget which ones it had counted.
+#[test]
+fn h6_a_doubled_acknowledgement_counts_once() {
+    must_hold(5_011_193);
+}
+
+/// The backlog named a conversation no longer, because the session before had acknowledged what the
+/// new one was told of afterwards: the new one's cursor began below it.
+#[test]
+fn h7_a_late_verdict_moves_no_cursor_back() {
+    must_hold(5_028_701);
+}
+
 fn must_be_caught(mutation: Mutation, words: &[&str]) {
     let options = Options {
         trace: false,

@@ -83,8 +83,8 @@ pub struct Flow {
     /// message that happens to have the same id. As hashes, because there are many sessions: two
     /// that are equal by chance cost a second delivery.
     counted: VecDeque<u64>,
-    /// Nothing was acknowledged since [`Flow::fade`] was last asked.
-    faded: bool,
+    /// When something was last sent or acknowledged.
+    active: Time,
     /// Conversations in which something was acknowledged since [`Flow::take_moved`].
     moved: Vec<ConversationId>,
 }
@@ -131,16 +131,18 @@ impl Flow {
                 began: behind.head,
                 next: behind.next,
                 in_flight: 0,
-                provisional: false,
+                provisional: Vec::new(),
                 unanswered: cursor.unanswered.clone(),
             };
             match found {
-                Ok(at) if self.tracks[at].provisional => self.tracks[at] = track,
+                Ok(at) if self.tracks[at].is_provisional() => self.tracks[at] = track,
                 Ok(_) => {}
                 Err(at) => self.tracks.insert(at, track),
             }
         }
-        self.tracks.iter_mut().for_each(|t| t.provisional = false);
+        for track in self.tracks.iter_mut().filter(|t| t.is_provisional()) {
+            track.begin_settled(backlog.upto);
+        }
         let behind = self.tracks.iter().filter(|t| t.is_behind());
         self.behind = behind.map(|t| (t.next, t.conversation)).collect();
     }
@@ -170,7 +172,9 @@ impl Flow {
             Ok(at) => at,
             Err(at) => {
                 let mut track = Track::starting_at(conversation, message.seq, message.position);
-                track.provisional = !live;
+                if !live {
+                    track.rise_provisionally(message.seq, message.position);
+                }
                 self.tracks.insert(at, track);
                 at
             }
@@ -178,6 +182,9 @@ impl Flow {
         let track = &mut self.tracks[at];
         if message.seq <= track.head {
             return false; // the load that was under way has seen it
+        }
+        if track.is_provisional() {
+            track.rise_provisionally(message.seq, message.position);
         }
         let was_behind = track.is_behind();
         track.head = message.seq;
@@ -203,6 +210,9 @@ impl Flow {
     pub fn rise(&mut self, message: &MessageRef) {
         if let Some(track) = self.track_mut(message.conversation) {
             track.head = track.head.max(message.seq);
+            if track.is_provisional() {
+                track.rise_provisionally(message.seq, message.position);
+            }
         }
     }
 
@@ -243,6 +253,7 @@ impl Flow {
             return None;
         }
         track.in_flight += 1;
+        self.active = now;
         self.in_flight_bytes += weight(message);
         self.in_flight.push_back(InFlight {
             message: message.clone(),
@@ -365,7 +376,7 @@ impl Flow {
 
     /// The client acknowledged `id`; `from` is the sender that it named, to tell two messages with
     /// one id apart. Returns what was acknowledged, `None` if nothing in flight has this id.
-    pub fn acknowledge(&mut self, id: &str, from: Option<&str>) -> Option<Acked> {
+    pub fn acknowledge(&mut self, now: Time, id: &str, from: Option<&str>) -> Option<Acked> {
         let fits = |f: &InFlight| *f.message.id == *id;
         let exact = |f: &InFlight| fits(f) && from.is_some_and(|from| *f.message.from == *from);
         // Acknowledgements come in the order of sending: nearly always it is the first.
@@ -389,7 +400,7 @@ impl Flow {
             },
         };
         let done = self.in_flight.remove(at)?;
-        self.faded = false;
+        self.active = now;
         remember(&mut self.counted, said);
         self.in_flight_bytes -= weight(&done.message);
         let conversation = done.message.conversation;
@@ -455,10 +466,11 @@ impl Flow {
         });
     }
 
-    /// Forgets which acknowledgements counted if none has for a while. True if nothing is left of
+    /// Forgets which acknowledgements counted if nothing was sent or acknowledged for
+    /// [`limits::FLOW_FADE_MS`]: until then the network may double one. True if nothing is left of
     /// them.
-    pub fn fade(&mut self) -> bool {
-        if std::mem::replace(&mut self.faded, true) {
+    pub fn fade(&mut self, now: Time) -> bool {
+        if now >= self.active + limits::FLOW_FADE_MS {
             self.counted.clear();
         }
         self.counted.is_empty()
@@ -478,6 +490,7 @@ impl Flow {
                 entry.sends += 1;
                 entry.wait_ms = (entry.wait_ms * 2).min(limits::RESEND_WAIT_MS_MAX);
                 entry.due = now + entry.wait_ms;
+                self.active = now;
                 overdue.push(Overdue::Resend(entry.message.clone()));
                 at += 1;
                 continue;

@@ -87,6 +87,7 @@ impl Model {
         flow.begin(&Backlog {
             behind,
             groups: Vec::new(),
+            upto: log.len() as u64,
         });
         let (wants, sent, acked) = (None, Vec::new(), BTreeSet::new());
         let mut model = Model {
@@ -158,14 +159,22 @@ impl Model {
             Step::Ack(at) => {
                 let open: Vec<MessageRef> = self.open();
                 if let Some(m) = open.get(at % open.len().max(1)) {
-                    assert!(self.flow.acknowledge(&m.id, Some("alice")).is_some());
+                    assert!(
+                        self.flow
+                            .acknowledge(self.now, &m.id, Some("alice"))
+                            .is_some()
+                    );
                     self.acked.insert(m.position);
                     self.flow.forget_if_done(m.conversation);
                 }
                 self.pump();
             }
             Step::Nonsense(n) => {
-                assert!(self.flow.acknowledge(&format!("never{n}"), None).is_none());
+                assert!(
+                    self.flow
+                        .acknowledge(self.now, &format!("never{n}"), None)
+                        .is_none()
+                );
             }
             Step::Pass(ms) => {
                 self.now = self.now + ms;
@@ -291,7 +300,7 @@ fn what_retention_removed_is_waited_for_by_nobody() {
     );
     assert_eq!(sending.iter().map(|m| m.seq).collect::<Vec<_>>(), [4, 5, 6]);
     for m in &sending {
-        model.flow.acknowledge(&m.id, None);
+        model.flow.acknowledge(model.now, &m.id, None);
     }
     assert_eq!(
         model.flow.track(ConversationId(0)).map(|t| t.acked),

@@ -25,8 +25,10 @@ pub struct Track {
     pub began: u64,
     /// Position of the message after `sent`: older conversations are served first.
     pub next: u64,
-    /// It began while the backlog was being read: where the device stands is not known yet.
-    pub provisional: bool,
+    /// The positions of the messages above `acked` if the track began while the backlog was being
+    /// read: where the device stands is not known yet. At most
+    /// [`limits::RAISED_WHILE_READING_MAX`]. Empty otherwise.
+    pub provisional: Vec<u64>,
     /// Messages of this conversation in flight.
     pub in_flight: usize,
     /// `(number, logins)`: ran through all sends in so many logins.
@@ -46,16 +48,41 @@ impl Track {
             head: acked,
             began: 0,
             next: position,
-            provisional: false,
+            provisional: Vec::new(),
             in_flight: 0,
             unanswered: Vec::new(),
         }
+    }
+
+    /// A message was committed while the backlog was being read.
+    pub fn rise_provisionally(&mut self, seq: u64, position: u64) {
+        let listed = self.acked + self.provisional.len() as u64;
+        if seq == listed + 1 && self.provisional.len() < limits::RAISED_WHILE_READING_MAX {
+            self.provisional.push(position);
+        }
+    }
+
+    /// The backlog is read and does not name this conversation, so that everything up to the
+    /// position `upto` is acknowledged: what was committed when the reading began, and seen by the
+    /// session before, too.
+    pub fn begin_settled(&mut self, upto: u64) {
+        let positions = std::mem::take(&mut self.provisional);
+        let settled = positions.partition_point(|position| *position <= upto);
+        self.acked += settled as u64;
+        self.sent = self.acked;
+        self.next = positions.get(settled).copied().unwrap_or(self.next);
     }
 
     /// True if something lies in the store that was not sent in this login.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.sent < self.head
+    }
+
+    /// True while it is not known where the device stands.
+    #[must_use]
+    pub fn is_provisional(&self) -> bool {
+        !self.provisional.is_empty()
     }
 
     /// True if nothing is left to do.

@@ -60,7 +60,7 @@ impl Shard {
             code::KEEPALIVE => self.keepalive(now, link, actions),
             code::COMMON_DATA if frame.qos => self.take_message(now, link, &frame, actions),
             code::COMMON_DATA => self.pass_message(link, &frame, actions),
-            code::RECEIVED => self.received(link, &frame, actions),
+            code::RECEIVED => self.received(now, link, &frame, actions),
             _ => {} // unknown types are ignored, logged in or not
         }
     }

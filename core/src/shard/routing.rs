@@ -330,7 +330,13 @@ impl Shard {
     }
 
     /// A client acknowledges: for its device, by the message's id, whatever else it says.
-    pub(super) fn received(&mut self, link: LinkId, frame: &Frame<'_>, actions: &mut Vec<Action>) {
+    pub(super) fn received(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        frame: &Frame<'_>,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(id) = frame
             .data
             .as_deref()
@@ -344,7 +350,7 @@ impl Shard {
         let Some(flow) = &mut session.flow else {
             return;
         };
-        let Some(acked) = flow.acknowledge(id, frame.to.as_deref()) else {
+        let Some(acked) = flow.acknowledge(now.mono, id, frame.to.as_deref()) else {
             return;
         };
         session.proven = true;

@@ -72,7 +72,7 @@ impl Shard {
                 flow.forget_done();
             }
             overdue = flow.overdue(now.mono);
-            if flow.fade() && flow.is_idle() {
+            if flow.fade(now.mono) && flow.is_idle() {
                 session.flow = None;
             } else if flow.is_idle() {
                 next = next.min(now.mono + limits::FLOW_FADE_MS);

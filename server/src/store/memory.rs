@@ -220,6 +220,7 @@ impl Store for MemoryStore {
                 .flatten()
                 .map(|(name, _)| Name::clone(name))
                 .collect(),
+            upto: tail.last(),
         })
     }
 

@@ -146,7 +146,11 @@ impl Store {
             }
         }
         behind.sort_by_key(|b| b.next);
-        Backlog { behind, groups }
+        Backlog {
+            behind,
+            groups,
+            upto: self.log.len() as u64,
+        }
     }
 
     pub(super) fn load(&self, wants: &[Want], messages_max: usize) -> Loaded {

@@ -335,3 +335,60 @@ fn what_was_acknowledged_together_with_a_logout_is_remembered() {
     let bob = rig.tcp("bob");
     assert_eq!(rig.messages(bob), [""; 0]);
 }
+
+/// Two messages of one id are in flight, and others are sent again meanwhile: that must not make
+/// the session forget which acknowledgement it has counted.
+#[test]
+fn h6_an_acknowledgement_that_the_network_doubles_does_not_count_for_another_message() {
+    let mut rig = Rig::new();
+    let (alice, carol, bob) = (rig.tcp("alice"), rig.tcp("carol"), rig.tcp("bob"));
+    rig.say(alice, "bob", "early");
+    rig.pass(100);
+    rig.say(carol, "bob", "later");
+    rig.pass(limits::RESEND_FIRST_MS - 200);
+    rig.say(alice, "bob", "1");
+    rig.say(carol, "bob", "1");
+    rig.ack(bob, "1", "alice");
+    rig.take(bob);
+    rig.pass(500);
+    assert_eq!(rig.messages(bob), ["early again", "later again"]);
+    rig.ack(bob, "1", "alice");
+    let again = rig.tcp("bob");
+    assert_eq!(rig.messages(again), ["early", "later", "1"]);
+}
+
+/// A login and two messages are one batch. Before its verdicts are told, the session before reads
+/// the messages from the store, and acknowledges them.
+#[test]
+fn h7_a_cursor_does_not_go_back_for_a_verdict_that_comes_after_its_acknowledgement() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    rig.hold_reads = true;
+    let old = rig.tcp("bob");
+    rig.hold_commits = true;
+    let bob = rig.tcp("bob");
+    rig.say(alice, "bob", "m1");
+    rig.say(alice, "bob", "m2");
+    let records = std::mem::take(&mut rig.commits);
+    let verdicts: Vec<_> = records.iter().map(|r| rig.store.commit(r)).collect();
+    rig.hold_commits = false;
+    rig.hold_reads = false;
+    rig.read();
+    assert_eq!(rig.messages(old), ["m1", "m2"]);
+    rig.ack(old, "m1", "alice");
+    rig.ack(old, "m2", "alice");
+    let acked = |rig: &Rig| rig.store.cursors.values().map(|c| c.acked).max();
+    assert_eq!(acked(&rig), Some(2));
+    rig.hold_reads = true;
+    for verdict in verdicts {
+        rig.feed(Input::Verdict(verdict));
+    }
+    assert_eq!(rig.reason(old), Some(CloseReason::Replaced));
+    rig.hold_reads = false;
+    rig.read();
+    assert_eq!(rig.messages(bob), [""; 0]);
+    rig.say(alice, "bob", "m3");
+    assert_eq!(rig.messages(bob), ["m3"]);
+    rig.ack(bob, "m3", "alice");
+    assert_eq!(acked(&rig), Some(3));
+}

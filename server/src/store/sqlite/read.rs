@@ -144,6 +144,7 @@ impl Inner {
     pub(super) fn backlog(&self, user: &str, device: DeviceId) -> Result<Backlog, StoreError> {
         let reader = self.readers.get()?;
         let groups = reader.groups(user)?;
+        let upto = self.tail.read().last();
         let places = self.places(&reader, user, &groups)?;
         let mut known = HashMap::new();
         if !places.is_empty() {
@@ -178,6 +179,7 @@ impl Inner {
         Ok(Backlog {
             behind,
             groups: groups.into_iter().map(|(name, _)| name).collect(),
+            upto,
         })
     }
 
