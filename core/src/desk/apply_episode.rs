@@ -54,6 +54,7 @@ impl State {
                 skills,
                 note,
             } => {
+                let owner = self.episodes.get(episode).and_then(|e| e.stage.owner());
                 self.release_owner(now, *episode);
                 let keeps_age = self
                     .teams
@@ -65,7 +66,7 @@ impl State {
                     // customer away does not get him back.
                     e.former = None;
                     e.note = Some((*by, note.clone()));
-                    e.exclude(*by);
+                    e.givers = owner.into_iter().chain([*by]).collect();
                     if !keeps_age {
                         e.queued_at = now;
                     }
@@ -84,7 +85,10 @@ impl State {
             Record::CustomerLink { episode, live } => self.edit(*episode, |e| {
                 e.customer_lost_at = if *live { None } else { Some(now) };
             }),
-            Record::CustomerSaid { episode, seq } => self.edit(*episode, |e| e.wrote(now, *seq)),
+            Record::CustomerSaid { episode, seq } => self.edit(*episode, |e| {
+                e.wrote(now, *seq);
+                e.customer_owes = false;
+            }),
             Record::AgentSaid {
                 episode,
                 agent,
@@ -96,6 +100,10 @@ impl State {
                     e.wrote(now, *seq);
                     answers = !internal && e.stage.owner() == Some(*agent);
                     e.answered |= answers;
+                    e.customer_owes |= !internal;
+                    if answers {
+                        e.givers.clear();
+                    }
                 });
                 if answers && let Some(agent) = self.agents.get_mut(agent) {
                     agent.misses = 0;
@@ -148,6 +156,7 @@ impl State {
             former: wanted.former,
             excluded: wanted.excluded.clone(),
             barred: wanted.excluded.len(),
+            givers: Vec::new(),
             stage: Stage::Queued,
             stage_at: now,
             queued_at: now,
@@ -161,6 +170,7 @@ impl State {
             last_seq: seq,
             answered: false,
             answer_warned: false,
+            customer_owes: false,
             written_at: now,
             idle_warned: false,
             customer_lost_at: None,
@@ -279,12 +289,20 @@ impl State {
         via: TeamId,
         how: How,
     ) {
+        let giver = self.episodes.get(&id).and_then(|e| e.transfer.as_ref());
+        let giver = giver.map(|transfer| transfer.by);
+        let owner = self.episodes.get(&id).and_then(|e| e.stage.owner());
         self.release_owner(now, id);
         self.leave_queue(now, id, Stage::Active { agent: to, via });
         self.edit(id, |e| {
+            if how == How::Transferred {
+                e.givers = owner.into_iter().chain(giver).collect();
+            }
             e.answered = false;
             e.answer_warned = false;
             e.idle_warned = false;
+            // The next word is his new agent's.
+            e.customer_owes = false;
             e.assignments += 1;
             e.head = false;
             e.written_at = now;
@@ -406,6 +424,11 @@ impl Episode {
         self.last_seq = self.last_seq.max(seq);
         self.written_at = now;
         self.idle_warned = false;
+    }
+
+    /// Whether the agent does not get him by himself.
+    pub(super) fn is_barred(&self, agent: AgentId) -> bool {
+        self.excluded.contains(&agent) || self.givers.contains(&agent)
     }
 
     fn exclude(&mut self, agent: AgentId) {

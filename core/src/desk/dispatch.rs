@@ -16,7 +16,7 @@ impl State {
     /// The team for which this very agent could serve the episode now.
     fn can_take(&self, id: AgentId, agent: &Agent, episode: EpisodeId) -> Option<TeamId> {
         let episode = self.episodes.get(&episode)?;
-        if episode.excluded.contains(&id) {
+        if episode.is_barred(id) {
             return None;
         }
         let class = &self.pool.classes[episode.class.0];
@@ -46,9 +46,9 @@ impl State {
             return Some((former, via, How::Former));
         }
         let flexible_last = team.order == Order::LeastFlexible;
-        let (agent, via) = self
-            .pool
-            .choose(episode.class, flexible_last, &episode.excluded)?;
+        let (agent, via) = self.pool.choose(episode.class, flexible_last, |agent| {
+            episode.is_barred(agent)
+        })?;
         Some((agent, via, How::Automatic))
     }
 
@@ -69,7 +69,7 @@ impl State {
             }
             let wanted = |place: &&Place| {
                 let episode = self.episodes.get(&place.episode);
-                episode.is_some_and(|episode| !episode.excluded.contains(&id))
+                episode.is_some_and(|episode| !episode.is_barred(id))
             };
             let first = class.waiting.iter().find(wanted).copied();
             best = [best, first].into_iter().flatten().min();

@@ -104,7 +104,11 @@ impl State {
             ms.filter(|_| !episode.answered)
                 .map(|ms| (from(episode.stage_at) + ms, next))
         };
-        let idle = |ms: Option<u64>, next: Next| ms.map(|ms| (from(episode.written_at) + ms, next));
+        // While it is the agent who owes the answer, nobody is silent.
+        let idle = |ms: Option<u64>, next: Next| {
+            ms.filter(|_| episode.customer_owes)
+                .map(|ms| (from(episode.written_at) + ms, next))
+        };
         let active = matches!(episode.stage, Stage::Active { .. });
         [
             transfer,

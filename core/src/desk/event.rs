@@ -154,8 +154,8 @@ pub enum Refusal {
     /// The receiver of a transfer is not online or has no free slot.
     #[error("the receiving agent is busy or offline")]
     TargetBusy,
-    /// The receiving team is closed or none of its agents has a session.
-    #[error("nobody of the receiving team is there")]
+    /// The receiving team is closed, or none of its agents has a session but who gives him away.
+    #[error("nobody else of the receiving team is there; you still serve the customer")]
     TargetAbsent,
     /// A transfer of the episode is already under way, or it would go to its own agent.
     #[error("a transfer to there makes no sense now")]

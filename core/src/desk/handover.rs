@@ -21,16 +21,13 @@ impl State {
             .find(|team| agent.has_slot(*team, &self.settings))
     }
 
-    /// Whether an agent of the team has a session.
-    fn attended(&self, team: TeamId) -> bool {
-        self.agents.values().any(|agent| {
-            agent.live
-                && agent
-                    .settings
-                    .teams
-                    .iter()
-                    .any(|member| member.team == team)
-        })
+    /// The agents of the team who have a session.
+    fn attending(&self, team: TeamId) -> impl Iterator<Item = AgentId> {
+        let of_team = move |agent: &Agent| agent.settings.teams.iter().any(|m| m.team == team);
+        let agents = self.agents.iter();
+        agents
+            .filter(move |(_, agent)| agent.live && of_team(agent))
+            .map(|(id, _)| *id)
     }
 }
 
@@ -148,13 +145,20 @@ impl Desk {
         let settings = self.state.teams.get(&team).ok_or(Refusal::NoTeam)?;
         let wall_ms = i64::try_from(self.now.0).unwrap_or(i64::MAX);
         let open = settings.open_at(wall_ms.saturating_add(self.state.wall_ahead_ms));
-        if !settings.transfer_to_absent && (!open || !self.state.attended(team)) {
-            return Err(Refusal::TargetAbsent);
-        }
         let owner = self
             .stage(id)
             .and_then(Stage::owner)
             .ok_or(Refusal::NoEpisode)?;
+        // Whoever gives him away does not get him back: nobody else is there.
+        let (givers, others): (Vec<AgentId>, Vec<AgentId>) = self
+            .state
+            .attending(team)
+            .partition(|agent| [by, owner].contains(agent));
+        let is_attended = open && !others.is_empty();
+        let only_givers = others.is_empty() && !givers.is_empty();
+        if only_givers || !settings.transfer_to_absent && !is_attended {
+            return Err(Refusal::TargetAbsent);
+        }
         self.tell_asked(id, Unaccepted::Withdrawn, out);
         self.record(
             Record::TeamTransferred {

@@ -320,17 +320,14 @@ impl Pool {
         &self,
         class: ClassId,
         flexible_last: bool,
-        excluded: &[AgentId],
+        is_barred: impl Fn(AgentId) -> bool,
     ) -> Option<(AgentId, TeamId)> {
         let mut best: Option<((usize, Turn), TeamId)> = None;
         for &(group_id, team) in &self.classes[class.0].served_by {
             let group = &self.groups[group_id.0];
             let free = &group.free[team];
-            let first = |set: &BTreeSet<Turn>| {
-                set.iter()
-                    .find(|turn| !excluded.contains(&turn.agent))
-                    .copied()
-            };
+            let first =
+                |set: &BTreeSet<Turn>| set.iter().find(|turn| !is_barred(turn.agent)).copied();
             let mut turn = first(&free.open);
             if !free.reserved.is_empty() && self.may_use_reserved(class, group_id) {
                 turn = [turn, first(&free.reserved)].into_iter().flatten().min();

@@ -83,7 +83,8 @@ pub struct TeamSettings {
     pub answer_ms: Option<u64>,
     /// A customer whose session is gone for so long has left.
     pub customer_grace_ms: Option<u64>,
-    /// An episode in which nobody wrote for so long is put on hold.
+    /// A customer who has not answered for so long is put on hold. This and the following two run
+    /// only while it is the customer who owes the next word.
     pub idle_hold_ms: Option<u64>,
     /// The customer is warned that the episode will be closed.
     pub idle_warn_ms: Option<u64>,

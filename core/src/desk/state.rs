@@ -34,6 +34,9 @@ pub(super) struct Episode {
     pub(super) excluded: Vec<AgentId>,
     /// How many of `excluded` came with him and stay; the others missed or declined him.
     pub(super) barred: usize,
+    /// Who gave him away, until whoever has him now has written to him: he does not come back to
+    /// them by himself.
+    pub(super) givers: Vec<AgentId>,
     pub(super) stage: Stage,
     /// Since when the stage is what it is.
     pub(super) stage_at: Time,
@@ -54,6 +57,8 @@ pub(super) struct Episode {
     /// Its agent has written to the customer.
     pub(super) answered: bool,
     pub(super) answer_warned: bool,
+    /// The customer owes the next word: somebody wrote to him, and he has not written since.
+    pub(super) customer_owes: bool,
     /// When anybody last wrote.
     pub(super) written_at: Time,
     pub(super) idle_warned: bool,
@@ -335,7 +340,7 @@ impl State {
         // Only if somebody would be won is the whole roster looked at.
         excluded
             && !self.agents.iter().any(|(id, agent)| {
-                agent.takes_customers() && serving(agent) && !episode.excluded.contains(id)
+                agent.takes_customers() && serving(agent) && !episode.is_barred(*id)
             })
     }
 }

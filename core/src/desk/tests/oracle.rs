@@ -16,6 +16,10 @@ struct Seen {
     log: Vec<u64>,
     /// What each agent was given or wrote, in order.
     shown: BTreeMap<AgentId, Vec<u64>>,
+    /// Who gave him away, until his new agent has written to him.
+    givers: BTreeSet<AgentId>,
+    /// The last word for him to read is not his own.
+    customer_owes: bool,
 }
 
 /// The promises, watched from outside.
@@ -53,6 +57,10 @@ impl Oracle {
                     if seen.owner != *agent {
                         return Err(format!("{episode:?} closed for {agent:?}: {seen:?}"));
                     }
+                }
+                Action::TransferDone(episode, by, _) => {
+                    let seen = self.episodes.entry(*episode).or_default();
+                    seen.givers = seen.owner.into_iter().chain([*by]).collect();
                 }
                 Action::HandOver {
                     episode,
@@ -131,26 +139,76 @@ impl Oracle {
                     return Err(format!("{episode:?} opened twice"));
                 }
             }
-            Record::CustomerSaid { episode, seq } => self.said(*episode, *seq, None)?,
+            Record::CustomerSaid { episode, seq } => self.said(*episode, *seq, None, false)?,
             Record::AgentSaid {
                 episode,
                 seq,
                 agent,
-                ..
-            } => {
-                self.said(*episode, *seq, Some(*agent))?;
+                internal,
+            } => self.said(*episode, *seq, Some(*agent), *internal)?,
+            other => {
+                self.see_turn(other)?;
+                self.see_slots(other)?;
             }
-            other => self.see_slots(other)?,
         }
         Ok(())
     }
 
-    fn said(&mut self, id: EpisodeId, seq: u64, by: Option<AgentId>) -> Result<(), String> {
+    /// Whose turn it is: to write, and to get the customer.
+    fn see_turn(&mut self, record: &Record) -> Result<(), String> {
+        match record {
+            Record::IdleWarned { episode }
+            | Record::Closed {
+                episode,
+                why: Ending::Idle,
+            } => {
+                let seen = self.episodes.entry(*episode).or_default();
+                if !seen.customer_owes {
+                    return Err(format!("{episode:?}: silence of the agent: {seen:?}"));
+                }
+            }
+            Record::Assigned {
+                episode,
+                agent,
+                how,
+                ..
+            } => {
+                let seen = self.episodes.entry(*episode).or_default();
+                seen.customer_owes = false;
+                let by_itself = matches!(how, How::Automatic | How::Former);
+                if by_itself && seen.givers.contains(agent) {
+                    return Err(format!(
+                        "{episode:?} came back to {agent:?}, who gave it away"
+                    ));
+                }
+            }
+            Record::Offered { episode, agent, .. } => {
+                let seen = self.episodes.entry(*episode).or_default();
+                if seen.givers.contains(agent) {
+                    return Err(format!("{episode:?} rings at {agent:?}, who gave it away"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn said(
+        &mut self,
+        id: EpisodeId,
+        seq: u64,
+        by: Option<AgentId>,
+        internal: bool,
+    ) -> Result<(), String> {
         let seen = self.episodes.get_mut(&id).ok_or("said in no episode")?;
         if seen.log.last() >= Some(&seq) {
             return Err(format!("{seq} again in {seen:?}"));
         }
         seen.log.push(seq);
+        seen.customer_owes = by.is_some() && (!internal || seen.customer_owes);
+        if by.is_some() && by == seen.owner && !internal {
+            seen.givers.clear();
+        }
         if let Some(agent) = by {
             seen.shown.entry(agent).or_default().push(seq);
         }
@@ -287,7 +345,7 @@ impl Oracle {
 /// Whether the agent could be given the episode, by going through the rules one by one.
 fn eligible(desk: &Desk, id: AgentId, agent: &Agent, episode: &Episode) -> bool {
     let state = &desk.state;
-    if !agent.live || agent.status != AgentStatus::Online || episode.excluded.contains(&id) {
+    if !agent.live || agent.status != AgentStatus::Online || episode.is_barred(id) {
         return false;
     }
     let need = state.need(episode);
@@ -405,7 +463,7 @@ pub(super) fn nobody_overtaken(
             // In this very step he may have become one whom more agents serve.
             w.2 = after.state.episodes.get(taken).map_or(w.2, |e| e.rings);
             let same = (w.0, w.1, w.2) == (l.0, l.1, l.2);
-            let free_to = !loser.excluded.contains(agent) && loser.excluded == winner.excluded;
+            let free_to = !loser.is_barred(*agent) && loser.excluded == winner.excluded;
             let unchanged = before
                 .state
                 .episodes

@@ -433,3 +433,38 @@ fn a_team_transfer_queues_him_with_age_and_note() {
     }));
     assert_eq!((bench.owner(1), bench.owner(3)), (Some(2), None));
 }
+
+#[test]
+fn b13_a_transfer_to_a_team_with_only_its_giver_there_is_refused() {
+    for settings in [TeamSettings::default(), TeamSettings::ocim("0").unwrap()] {
+        let mut bench = open(settings);
+        bench.online(1, agent(0, 2, Skills::NONE));
+        bench.arrive(1, wanted(0), 1);
+        let episode = bench.episode(1);
+        let to = Target::Team(TeamId(0), Skills::NONE);
+        let refused = bench.step(transfer(1, episode, to));
+        let why = Refusal::TargetAbsent;
+        assert_eq!(refused, [Action::Refuse(Asker::Agent(AgentId(1)), why)]);
+        assert_eq!(bench.owner(1), Some(1), "he keeps the customer");
+    }
+}
+
+#[test]
+fn b13_a_transfer_does_not_come_back_to_its_giver_by_itself() {
+    let mut bench = open(ringing());
+    bench.online(1, agent(0, 2, Skills::NONE));
+    bench.arrive(1, wanted(0), 1);
+    let episode = bench.episode(1);
+    bench.step(Event::Accept(AgentId(1), episode));
+    bench.step(says(1, episode, 2));
+    bench.online(2, agent(0, 2, Skills::NONE));
+    bench.step(transfer(1, episode, Target::Team(TeamId(0), Skills::NONE)));
+    // It rings at the other until he does not respond any more, and then at nobody.
+    bench.pass(60_000);
+    bench.step(Event::AgentLost(AgentId(2)));
+    bench.pass(60_000);
+    assert_eq!(bench.desk.stage(episode), Some(Stage::Queued));
+    // He may take him back himself.
+    bench.step(Event::Pull(AgentId(1), None));
+    assert_eq!(bench.owner(1), Some(1));
+}

@@ -444,3 +444,35 @@ fn bad_settings_are_refused() {
         [Action::Refuse(Asker::Agent(AgentId(1)), Refusal::NoAgent)]
     );
 }
+
+#[test]
+fn b17_while_the_agent_owes_the_answer_nobody_is_silent() {
+    let mut bench = open(TeamSettings {
+        answer_ms: None,
+        answer_warn_ms: None,
+        ..TeamSettings::default()
+    });
+    bench.online(1, agent(0, 1, Skills::NONE));
+    bench.arrive(1, wanted(0), 1);
+    let episode = bench.episode(1);
+    assert!(bench.pass(24 * 3_600_000).is_empty());
+    bench.step(says(1, episode, 2));
+    bench.arrive(1, wanted(0), 3);
+    assert!(bench.pass(24 * 3_600_000).is_empty(), "he asked again");
+    // A note is no answer.
+    bench.step(Event::AgentSays {
+        agent: AgentId(1),
+        episode,
+        seq: 4,
+        internal: true,
+    });
+    assert!(bench.pass(24 * 3_600_000).is_empty());
+    bench.step(says(1, episode, 5));
+    assert_eq!(bench.pass(25 * 60_000), [Action::WarnCustomer(episode)]);
+    // His new agent owes the first word.
+    bench.online(2, agent(0, 1, Skills::NONE));
+    bench.step(transfer(1, episode, Target::Agent(AgentId(2))));
+    bench.step(Event::Accept(AgentId(2), episode));
+    assert!(bench.pass(24 * 3_600_000).is_empty());
+    assert_eq!(bench.owner(1), Some(2));
+}
