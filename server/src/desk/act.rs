@@ -187,6 +187,8 @@ pub struct Profile {
     pub automatic: bool,
     /// His greeting; empty if he has none.
     pub greeting: String,
+    /// His teams, without their `@`, and how many wait for each.
+    pub waiting: Vec<(Name, u64)>,
 }
 
 /// What an agent's session is told, in order.

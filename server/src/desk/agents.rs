@@ -88,6 +88,12 @@ impl Agents {
         }
     }
 
+    /// He is no agent any more: his session ends.
+    pub(super) fn remove(&mut self, agent: AgentId) {
+        self.drop_session(agent);
+        self.end_typed(agent);
+    }
+
     /// What is to be sent as texts.
     pub(super) fn take_typed(&mut self) -> Told {
         std::mem::take(&mut self.typed)

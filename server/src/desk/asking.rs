@@ -1,17 +1,16 @@
 //! What agents and customers ask for, from their words to the machine's.
 
 use tidings_core::desk::{
-    AgentId, Asker, EpisodeId, Event, Party, Refusal, Stage, Supervision, Target, TeamId,
+    AgentId, Asker, EpisodeId, Event, Refusal, Stage, Supervision, Target, TeamId,
 };
-use tidings_core::ids::{self, ConversationId, Name, pair_key};
+use tidings_core::ids::{self, ConversationId, Name};
 use tidings_core::limits;
 use tidings_core::wire::code;
 
 use super::act::{Act, Chat, CustomerAct, DeskError, TransferTo};
 use super::driver::{Batch, Driver, refusal};
 use super::inbox::Reply;
-use super::notice::{self, Notice};
-use crate::store::Search;
+use super::notice;
 
 impl Driver {
     /// What an agent asks for.
@@ -182,61 +181,6 @@ impl Driver {
         })
     }
 
-    /// Hides a message from history and from both sides.
-    async fn recall(
-        &mut self,
-        agent: AgentId,
-        chat: &Chat,
-        id: &str,
-        reply: Reply,
-        batch: &mut Batch,
-    ) {
-        let named = match chat {
-            Chat::Episode(episode) => Some(*episode),
-            Chat::Customer(user) => self
-                .episode(agent, chat)
-                .or_else(|| self.ended_with(agent, |chat| chat.customer == *user)),
-        };
-        let known = named.and_then(|episode| Some((episode, self.chats.get(&episode)?.clone())));
-        let Some((episode, names)) = known else {
-            return answer(reply, Err(Refusal::NoEpisode.into()));
-        };
-        let search = Search {
-            id: notice::authored(agent.0, id).into(),
-            between: Some((names.address.clone(), names.customer.clone())),
-        };
-        let store = self.router.store().clone();
-        let found = match self.router.blocking(move || store.find(&search)).await {
-            Ok(found) => found,
-            Err(error) => return answer(reply, Err(DeskError::Store(error.to_string()))),
-        };
-        let message = found.into_iter().next();
-        let written = message.as_ref();
-        let written = written.map(|m| (Party::Agent(agent), self.on_desk_clock(m.time_ms)));
-        let event = Event::Recall {
-            by: Party::Agent(agent),
-            episode,
-            seq: message.as_ref().map_or(0, |m| m.seq),
-            written,
-        };
-        let before = batch.after.len();
-        self.step(event, batch);
-        if let Some(why) = refusal(&batch.after[before..], |who| who == Asker::Agent(agent)) {
-            return answer(reply, Err(why.into()));
-        }
-        let key = pair_key(&names.customer, &names.address);
-        let (store, seq) = (self.router.store().clone(), message.map_or(0, |m| m.seq));
-        if let Err(error) = self.router.blocking(move || store.redact(&key, seq)).await {
-            return answer(reply, Err(DeskError::Store(error.to_string())));
-        }
-        let recalled = Notice::Recalled {
-            episode: episode.0,
-            id: id.to_owned(),
-        };
-        batch.drafts.extend(self.notice_draft(&names, &recalled));
-        batch.asked.push((reply, Ok(())));
-    }
-
     /// What a customer asks for.
     pub(super) async fn customer_act(
         &mut self,
@@ -292,6 +236,6 @@ impl Driver {
     }
 }
 
-fn answer(reply: Reply, outcome: Result<(), DeskError>) {
+pub(super) fn answer(reply: Reply, outcome: Result<(), DeskError>) {
     let _ = reply.send(outcome); // whoever asked may have gone
 }

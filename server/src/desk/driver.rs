@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use tidings_core::custody::{Draft, Verdict};
 use tidings_core::desk::{
-    Action, AgentId, Asker, Desk, EpisodeId, Event, Record, Refusal, TeamId, Wanted,
+    Action, AgentId, Asker, Desk, EpisodeId, Event, Record, Refusal, Stage, TeamId, Wanted,
 };
-use tidings_core::ids::{ConversationId, Name};
+use tidings_core::ids::{ConversationId, Name, pair_key};
 use tidings_core::limits;
 use tidings_core::message::MessageRef;
 use tidings_core::shard::{Input, Submission};
@@ -26,6 +26,7 @@ use super::directory::TenantRoster;
 use super::inbox::{Item, Reply};
 use super::notice;
 use super::queues::Queues;
+use super::recall::{Recalled, Unredacted};
 use super::row::{Row, Who};
 use crate::handle::new_id;
 use crate::router::Router;
@@ -60,6 +61,8 @@ pub(super) struct Batch {
     pub(super) said: Vec<(usize, Name, Reply)>,
     /// Who waits for the row.
     pub(super) asked: Vec<(Reply, Result<(), DeskError>)>,
+    /// Recalled messages, which lose their text once it is on disk that they are, and who waits.
+    pub(super) recalled: Vec<(Recalled, Reply)>,
     /// What is done once everything is on disk, in order.
     pub(super) after: Vec<After>,
     /// Messages that were decided about, for those who are to get them.
@@ -73,6 +76,8 @@ pub(super) enum After {
     /// An agent's session begins: what it is told before everything else, and the episodes that he
     /// serves already, with their first and last message. What comes after is routed to him.
     Begin(AgentId, Vec<(EpisodeId, u64, u64)>),
+    /// What the desk itself wrote to a customer, for the agent who serves him.
+    Show(EpisodeId, AgentId, MessageRef),
 }
 
 /// See the module.
@@ -94,6 +99,7 @@ pub(super) struct Driver {
     pub(super) read: Read,
     pub(super) unwritten: Read,
     pub(super) queues: Queues,
+    pub(super) unredacted: Unredacted,
     /// At so many names those of ended episodes are looked for.
     chats_max: usize,
     pub(super) roster: Arc<TenantRoster>,
@@ -123,6 +129,7 @@ impl Driver {
             read: BTreeMap::new(),
             unwritten: BTreeMap::new(),
             queues: Queues::default(),
+            unredacted: Unredacted::default(),
             chats_max: CHATS_MIN,
             roster,
             start: Time(0),
@@ -154,6 +161,10 @@ impl Driver {
         let mut written = Instant::now();
         while !self.tenant.inbox.is_closed() {
             self.tell_queues();
+            let now = Instant::now();
+            if self.unredacted.due_at(now).is_some_and(|at| at <= now) {
+                self.redact().await;
+            }
             let (mut items, missed) = self.tenant.inbox.take();
             let due = self.desk.next_deadline().is_some_and(|at| at <= self.now());
             let write = !self.unwritten.is_empty() && written.elapsed() >= READ_WRITTEN;
@@ -185,8 +196,9 @@ impl Driver {
         if !self.unwritten.is_empty() {
             wait = wait.min(READ_WRITTEN.saturating_sub(written.elapsed()));
         }
-        if let Some(at) = self.queues.next() {
-            wait = wait.min(at.saturating_duration_since(Instant::now()));
+        let now = Instant::now();
+        for at in [self.queues.next(), self.unredacted.due_at(now)] {
+            wait = at.map_or(wait, |at| wait.min(at.saturating_duration_since(now)));
         }
         let wait = wait.max(Duration::from_millis(1));
         let _ = tokio::time::timeout(wait, self.tenant.inbox.woken()).await;
@@ -251,7 +263,15 @@ impl Driver {
 
     /// Tells the machine what an operator has changed.
     pub(super) fn set_up(&mut self, batch: &mut Batch) {
-        self.roster = self.tenant.roster();
+        let before = std::mem::replace(&mut self.roster, self.tenant.roster());
+        for (account, agent) in &before.agents {
+            if !self.roster.agents.contains_key(account) {
+                self.agents.remove(AgentId(agent.number));
+                if !self.customers.contains_key(account) {
+                    self.tenant.part(account);
+                }
+            }
+        }
         for account in self.roster.agents.keys() {
             let known = true;
             self.tenant.meet(account);
@@ -281,6 +301,11 @@ impl Driver {
                 .messages
                 .insert((conversation, message.seq), message.clone());
             self.arrives(message, batch);
+        } else if matches!(
+            message.typeu,
+            code::DESK_TEAM_GREETING | code::DESK_AGENT_GREETING
+        ) {
+            self.greeted(message, batch);
         } else if let Some((agent, _)) = notice::author(&message.id)
             && !matches!(message.typeu, code::DESK_NOTICE | code::DESK_RECORD)
         {
@@ -303,8 +328,24 @@ impl Driver {
         }
     }
 
+    /// The desk greeted a customer: his agent sees it, too.
+    fn greeted(&self, message: &MessageRef, batch: &mut Batch) {
+        let episode = self.desk.episode_of(message.conversation);
+        let stage = episode.and_then(|episode| self.desk.stage(episode));
+        if let Some(episode) = episode
+            && let Some(owner) = stage.and_then(Stage::owner)
+        {
+            let show = After::Show(episode, owner, message.clone());
+            batch.after.push(show);
+        }
+    }
+
     fn arrives(&mut self, message: &MessageRef, batch: &mut Batch) {
         let name = message.to.trim_start_matches('@');
+        if message.to.contains('/') {
+            // He was an agent when he wrote it.
+            return self.no_agent(message, batch);
+        }
         let Some(team) = self.roster.teams.get(name) else {
             return;
         };
@@ -429,6 +470,12 @@ impl Driver {
                     self.former.insert(chat.conversation, *agent);
                 }
             }
+            Record::Recalled { episode, seq } => {
+                if let Some(chat) = self.chats.get(episode) {
+                    let key = pair_key(&chat.customer, &chat.address);
+                    self.unredacted.add((key, *seq));
+                }
+            }
             Record::Closed { episode, .. } => {
                 if let Some(chat) = self.chats.get(episode).cloned() {
                     self.forget(&chat.customer, chat.conversation);
@@ -489,7 +536,9 @@ impl Driver {
                     for (reply, _) in batch.asked {
                         let _ = reply.send(Err(DeskError::Store(problem.clone())));
                     }
-                    for (_, _, reply) in batch.said {
+                    let said = batch.said.into_iter().map(|(_, _, reply)| reply);
+                    let recalled = batch.recalled.into_iter().map(|(_, reply)| reply);
+                    for reply in said.chain(recalled) {
                         let _ = reply.send(Err(DeskError::Store(problem.clone())));
                     }
                     return false;
@@ -499,6 +548,10 @@ impl Driver {
         let outcomes: Vec<Submission> = outcomes.collect();
         for (at, id, reply) in std::mem::take(&mut batch.said) {
             let _ = reply.send(said(&id, outcomes.get(at)));
+        }
+        if !batch.recalled.is_empty() {
+            self.redact().await;
+            self.answer_recalled(std::mem::take(&mut batch.recalled));
         }
         // First the answer, then what follows from it.
         for (reply, answer) in std::mem::take(&mut batch.asked) {

@@ -155,6 +155,7 @@ impl Driver {
         for after in batch.after {
             match after {
                 After::Begin(agent, serves) => self.begin(agent, serves).await,
+                After::Show(episode, agent, message) => self.pass(episode, agent, &message),
                 After::Do(Action::HandOver {
                     episode,
                     agent,
@@ -404,6 +405,10 @@ impl Driver {
     pub(super) fn profile(&self, agent: AgentId) -> Option<Profile> {
         let (account, item) = self.roster.agent(agent.0)?;
         let known = self.desk.agent(agent)?;
+        let waiting = item.teams.iter().filter_map(|member| {
+            let number = TeamId(self.roster.teams.get(&*member.team)?.number);
+            Some((Name::from(&*member.team), self.desk.waiting(number)))
+        });
         Some(Profile {
             account: account.clone(),
             number: agent.0,
@@ -415,6 +420,7 @@ impl Driver {
             capacity: item.capacity,
             automatic: item.mode == tidings_core::desk::Mode::Automatic,
             greeting: item.greeting.clone(),
+            waiting: waiting.collect(),
         })
     }
 

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use tidings_core::desk::{AgentStatus, Desk, Event};
+use tidings_core::desk::{AgentStatus, Desk, Event, Record};
 use tidings_core::ids::{ConversationId, pair_key};
 use tidings_core::message::MessageRef;
 
 use super::driver::{Batch, Chat, Driver};
+use super::recall::Unredacted;
 use super::row::{Row, log_key};
 use crate::store::{Conversation, Page, Store, StoreError};
 
@@ -60,6 +61,8 @@ impl Driver {
                 entries.extend(row.entries);
             }
         }
+        // Whoever recalled something may have been cut off before its text was gone.
+        self.redact().await;
         self.desk = Desk::rebuild(&entries);
         self.wind();
         let desk = &self.desk;
@@ -70,12 +73,8 @@ impl Driver {
     }
 
     /// [`Driver::learn`], with the names from the log.
-    fn learn_again(
-        &mut self,
-        record: &tidings_core::desk::Record,
-        who: &HashMap<ConversationId, Chat>,
-    ) {
-        if let tidings_core::desk::Record::Opened { conversation, .. } = record {
+    fn learn_again(&mut self, record: &Record, who: &HashMap<ConversationId, Chat>) {
+        if let Record::Opened { conversation, .. } = record {
             let Some(chat) = who.get(conversation) else {
                 return;
             };
@@ -97,6 +96,7 @@ impl Driver {
         self.former.clear();
         self.read.clear();
         self.unwritten.clear();
+        self.unredacted = Unredacted::default();
         self.row_seq = 0;
         self.upto = 0;
     }

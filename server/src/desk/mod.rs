@@ -2,7 +2,7 @@
 //!
 //! - `directory`: what an operator sets up: tenants, teams, skills, agents, canned replies; `demo`:
 //!   what `serve --demo` does
-//! - `driver`, with `emit`, `asking`, `follow`: one task per tenant around one machine
+//! - `driver`, with `emit`, `asking`, `recall`, `follow`: one task per tenant around one machine
 //! - `inbox`: what waits for it; `row`: how its transitions lie in the store; `queues`: how often
 //!   agents hear how many wait
 //! - `sink`: storage listeners, which follow the log by themselves
@@ -30,6 +30,7 @@ mod inbox;
 mod link;
 pub mod notice;
 mod queues;
+mod recall;
 pub(crate) mod records;
 mod remove;
 mod row;
@@ -186,6 +187,8 @@ struct Inner {
     teams: RwLock<HashMap<Name, Arc<Tenant>>>,
     hooks: Option<Arc<Hooks>>,
     sessions: AtomicU64,
+    /// The accounts of all agents: who may write to customers' addresses.
+    agents: Mutex<HashSet<Name>>,
     /// One change at a time: two at once would start a new desk twice.
     changing: tokio::sync::Mutex<()>,
     drivers: Mutex<Vec<tokio::task::JoinHandle<()>>>,
@@ -231,6 +234,7 @@ impl Desks {
             teams: RwLock::default(),
             hooks,
             sessions: AtomicU64::new(0),
+            agents: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             drivers: Mutex::default(),
         }));
@@ -246,6 +250,7 @@ impl Desks {
         };
         let roster = self.0.directory.roster();
         self.drop_removed(&roster, &router);
+        self.drop_agents(&roster, &router);
         for (name, of_tenant) in &roster.tenants {
             let known = self.0.tenants.read().get(name).cloned();
             let tenant = match &known {

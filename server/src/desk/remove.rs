@@ -1,6 +1,7 @@
 //! Teams and tenants that go. A team goes when nothing needs it any more: what its customers wrote
 //! stays in the log, and its number is never given again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use tidings_core::desk::TeamId;
@@ -102,6 +103,18 @@ impl Desks {
                 team: address,
                 known,
             });
+        }
+    }
+
+    /// Whoever is no agent any more may not write to customers' addresses from here on.
+    pub(super) fn drop_agents(&self, roster: &Roster, router: &Arc<Router>) {
+        let tenants = roster.tenants.values();
+        let now: HashSet<Name> = tenants.flat_map(|t| t.agents.keys().cloned()).collect();
+        let mut agents = self.0.agents.lock();
+        let before = std::mem::replace(&mut *agents, now);
+        for user in before.difference(&agents) {
+            let known = false;
+            router.feed(Input::Agent { user, known });
         }
     }
 

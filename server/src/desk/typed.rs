@@ -6,25 +6,27 @@
 //! `docs/desk.md`.
 
 use tidings_core::custody::Draft;
-use tidings_core::desk::{AgentId, AgentStatus, Event, Refusal, Target, TeamId};
+use tidings_core::desk::{AgentId, AgentStatus, Event, Refusal, Skills, Target, TeamId};
 use tidings_core::ids::{Name, SERVER};
 use tidings_core::message::{Message, MessageRef};
 
 use super::act::{AgentEvent, Author, Chat, ChatInfo};
+use super::directory::TenantRoster;
 use super::driver::{Batch, Driver, refusal};
 use super::notice::{self, ClosedBy};
 use crate::handle::new_id;
 
 const HELP: &str = "To the team: /online, /busy, /away, /offline, /next. To a customer's address: \
-                    a text, or /close, /transfer AGENT or @TEAM and a remark, /hold, /resume, \
-                    /accept, /decline.";
+                    a text (one that starts with a slash has two), or /close, /transfer AGENT or \
+                    @TEAM and a remark, /hold, /resume, /accept, /decline.";
 
 /// What an agent typed, that is no text for a customer.
 enum Typed<'a> {
     Status(AgentStatus),
     Next,
     Close,
-    Transfer(&'a str, &'a str),
+    /// To whom, and a remark.
+    Transfer(&'a str),
     Hold,
     Resume,
     Accept,
@@ -44,12 +46,43 @@ fn typed(text: &str) -> Option<Typed<'_>> {
         "/resume" => Typed::Resume,
         "/accept" => Typed::Accept,
         "/decline" => Typed::Decline,
-        "/transfer" => {
-            let (to, note) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
-            Typed::Transfer(to, note)
-        }
+        "/transfer" => Typed::Transfer(rest.trim()),
         _ => return None,
     })
+}
+
+/// The text for a customer that an agent typed, if it is one: two slashes stand for one.
+fn text_of(body: &str) -> Option<&str> {
+    match body.strip_prefix('/') {
+        None => Some(body),
+        Some(rest) => rest.starts_with('/').then_some(rest),
+    }
+}
+
+/// To whom a customer is transferred, and the remark: names have spaces, so the longest one that
+/// is known counts; one in quotes is what stands between them.
+fn receiver<'t>(roster: &TenantRoster, text: &'t str) -> Result<(Target, &'t str), Refusal> {
+    let agent = |name: &str| {
+        let known = roster.agents.get(name).ok_or(Refusal::NoAgent)?;
+        Ok(Target::Agent(AgentId(known.number)))
+    };
+    if let Some((name, note)) = text.strip_prefix('"').and_then(|t| t.split_once('"')) {
+        return Ok((agent(name)?, note.trim_start()));
+    }
+    let (word, note) = text.split_once(' ').unwrap_or((text, ""));
+    if let Some(team) = word.strip_prefix('@') {
+        let team = roster.teams.get(team).ok_or(Refusal::NoTeam)?;
+        return Ok((Target::Team(TeamId(team.number), Skills::NONE), note));
+    }
+    let rest = |name: &str| {
+        let rest = text.strip_prefix(name)?;
+        (rest.is_empty() || rest.starts_with(' ')).then_some(rest)
+    };
+    let named = roster.agents.keys().filter(|name| rest(name).is_some());
+    let name = named
+        .max_by_key(|name| name.len())
+        .ok_or(Refusal::NoAgent)?;
+    Ok((agent(name)?, rest(name).unwrap_or("").trim_start()))
 }
 
 impl Driver {
@@ -64,9 +97,10 @@ impl Driver {
             (Some(Typed::Status(status)), None) => self.typed_status(agent, status, batch),
             (Some(Typed::Next), None) => self.typed_event(agent, Event::Pull(agent, None), batch),
             (Some(word), Some(customer)) => self.typed_about(agent, &word, customer, batch),
-            (None, Some(customer)) if !message.body.starts_with('/') => {
-                self.typed_text(agent, message, customer, batch)
-            }
+            (None, Some(customer)) => match text_of(&message.body) {
+                Some(text) => self.typed_text(agent, (message, text), customer, batch),
+                None => Some(HELP.to_owned()),
+            },
             _ => Some(HELP.to_owned()),
         };
         if let Some(text) = answer {
@@ -142,28 +176,15 @@ impl Driver {
             Typed::Resume => Event::Resume(agent, episode),
             Typed::Accept => Event::Accept(agent, episode),
             Typed::Decline => Event::Decline(agent, episode),
-            Typed::Transfer(to, note) => {
-                let to = match to.strip_prefix('@') {
-                    Some(team) => self.roster.teams.get(team).map(|team| {
-                        Target::Team(TeamId(team.number), tidings_core::desk::Skills::NONE)
-                    }),
-                    None => self
-                        .roster
-                        .agents
-                        .get(*to)
-                        .map(|known| Target::Agent(AgentId(known.number))),
-                };
-                let Some(to) = to else {
-                    return Some(Refusal::NoAgent.to_string());
-                };
-                let note = (*note).into();
-                Event::Transfer {
+            Typed::Transfer(text) => match receiver(&self.roster, text) {
+                Ok((to, note)) => Event::Transfer {
                     agent,
                     episode,
                     to,
-                    note,
-                }
-            }
+                    note: note.into(),
+                },
+                Err(why) => return Some(why.to_string()),
+            },
             Typed::Status(_) | Typed::Next => return Some(HELP.to_owned()),
         };
         self.typed_event(agent, event, batch)
@@ -181,7 +202,7 @@ impl Driver {
     fn typed_text(
         &self,
         agent: AgentId,
-        message: &Message,
+        (message, text): (&Message, &str),
         customer: Name,
         batch: &mut Batch,
     ) -> Option<String> {
@@ -189,12 +210,20 @@ impl Driver {
             Ok(episode) => {
                 let chat = self.chats.get(&episode)?;
                 let id = notice::authored(agent.0, &message.id).into();
-                let draft = self.draft(chat, id, message.typeu, message.body.to_string());
+                let draft = self.draft(chat, id, message.typeu, text.to_owned());
                 batch.drafts.push(draft);
                 None
             }
             Err(why) => Some(why.to_string()),
         }
+    }
+
+    /// Somebody who is no agent any more wrote to a customer's address.
+    pub(super) fn no_agent(&self, message: &MessageRef, batch: &mut Batch) {
+        let (from, to) = (message.to.clone(), message.from.clone());
+        let text = Refusal::NoAgent.to_string();
+        let draft = self.typed_draft(from, to, new_id(), text);
+        batch.drafts.push(draft);
     }
 
     fn typed_draft(&self, from: Name, to: Name, id: Name, text: String) -> Draft {
@@ -260,13 +289,29 @@ fn word(status: AgentStatus) -> &'static str {
     }
 }
 
+/// How many wait for an agent's teams.
+fn queues(waiting: &[(Name, u64)]) -> String {
+    let queues = waiting.iter().filter(|(_, waiting)| *waiting > 0);
+    let queues: Vec<String> = queues
+        .map(|(team, waiting)| match waiting {
+            1 => format!("1 customer waits for @{team}."),
+            _ => format!("{waiting} customers wait for @{team}."),
+        })
+        .collect();
+    match queues.is_empty() {
+        true => "Nobody waits.".to_owned(),
+        false => queues.join(" "),
+    }
+}
+
 /// From where, with which id and type, and what an agent is told by text.
 fn as_text(event: &AgentEvent, home: &Name) -> Option<(Name, Name, i32, String)> {
     let from = |chat: &ChatInfo| Name::from(format!("@{}/{}", chat.team, chat.customer));
     let (from, text) = match event {
         AgentEvent::Bound(profile) => {
             let status = word(profile.status);
-            (home.clone(), format!("You are {status}. {HELP}"))
+            let queues = queues(&profile.waiting);
+            (home.clone(), format!("You are {status}. {queues} {HELP}"))
         }
         AgentEvent::Given { chat, transfer, .. } => {
             let mut text = format!("You serve {} now.", chat.customer);

@@ -16,6 +16,7 @@ use super::line::{Done, Line};
 use super::notices::{body_kind, build_chat, closed, misspelt};
 use super::session::typeu;
 use super::upgraded::{Flow, Talker, pong, refusal};
+use crate::desk::notice::ClosedBy;
 use crate::desk::{
     Act, AgentEvent, AgentLink, AgentRef, Author, Chat, ChatInfo, DeskError, Profile, TransferTo,
 };
@@ -302,8 +303,16 @@ impl Teller {
                 packet.body(BodyType::Success, "the customer is not yours any more")
             }
             AgentEvent::Closed(chat, by) => {
-                let packet = closed(by, "客户结束会话".to_owned()).cid(chat.episode.0);
-                self.by_customer(packet, &chat)
+                let (text, by_customer) = match by {
+                    ClosedBy::Customer | ClosedBy::LeftMessage => ("客户结束会话", true),
+                    ClosedBy::Agent => ("会话已结束", false),
+                    ClosedBy::Idle => ("客户超时未回复，会话已结束", false),
+                };
+                let packet = closed(by, text.to_owned()).cid(chat.episode.0);
+                match by_customer {
+                    true => self.by_customer(packet, &chat),
+                    false => packet,
+                }
             }
             AgentEvent::AnswerWarning(chat) => tip(&chat, "the customer waits for an answer"),
             AgentEvent::IdleWarning(chat) => {

@@ -5,7 +5,9 @@
 use crate::desk::{bind, customer};
 use crate::desk_http::{DEMO, by, eventually, get, post, refused, start, two_wait};
 use serde_json::{Value, json};
+use tidings_server::core::desk::AgentStatus;
 use tidings_server::core::limits;
+use tidings_server::core::secret::Secret;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_queue_and_the_figures_say_who_waits() {
@@ -259,7 +261,14 @@ async fn conversations_are_handed_over_taken_and_closed() {
     assert_eq!(taken["live"]["agent"], "boss");
     assert_eq!(boss.given().await.1, episode);
     refused(by(&client, "boss", "POST", &take, None).await, "already");
+    // Of the other team nobody else is there; then somebody who takes nobody.
     let to_team = json!({"as": "boss", "to_team": "sales"});
+    let absent = post(&client, &transfer, to_team.clone()).await;
+    refused(absent, "target_absent");
+    let seller = running.desks();
+    let account = Secret::from(crate::desk::PASSWORD.to_owned());
+    let account = seller.sign_in("seller", account, None).await.unwrap();
+    let _seller = seller.bind(&account, AgentStatus::Busy).await.unwrap();
     let queued = post(&client, &transfer, to_team).await.ok(200);
     assert_eq!(queued["live"]["team"], "sales");
     let close = format!("{chat}/close");

@@ -2,7 +2,7 @@
 //! store.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::desk::{Bound, Customer, bind, customer, furnish, settings};
 use tidings_server::core::custody::{Backlog, Cursor, Loaded, Record, Verdict, Want};
@@ -22,6 +22,10 @@ struct Failing {
     /// Rows so far, and each how manieth fails; 0: none does.
     rows: AtomicU64,
     every: AtomicU64,
+    /// Rows that recall something fail.
+    recalls: AtomicBool,
+    /// So many redactions fail from now on.
+    redactions: AtomicU64,
 }
 
 impl Store for Failing {
@@ -30,6 +34,14 @@ impl Store for Failing {
             Record::Message(draft) => draft.typeu == code::DESK_RECORD,
             Record::Login(_) => false,
         };
+        let recalls = |record: &Record| match record {
+            Record::Message(draft) => draft.body.contains("\"Recalled\""),
+            Record::Login(_) => false,
+        };
+        if self.recalls.load(Ordering::Relaxed) && batch.iter().any(recalls) {
+            let path = "a test".to_owned();
+            return Err(StoreError::DiskFull { path });
+        }
         let every = self.every.load(Ordering::Relaxed);
         if every > 0 && batch.iter().any(is_row) {
             let rows = self.rows.fetch_add(1, Ordering::Relaxed);
@@ -79,6 +91,12 @@ impl Store for Failing {
         self.inner.retain(before_ms, devices_since_ms)
     }
     fn redact(&self, key: &str, seq: u64) -> Result<bool, StoreError> {
+        let left = self.redactions.load(Ordering::Relaxed);
+        if left > 0 {
+            self.redactions.store(left - 1, Ordering::Relaxed);
+            let path = "a test".to_owned();
+            return Err(StoreError::DiskFull { path });
+        }
         self.inner.redact(key, seq)
     }
     fn find(&self, search: &Search) -> Result<Vec<MessageRef>, StoreError> {
@@ -106,6 +124,8 @@ async fn server() -> (Running, Arc<Failing>) {
         inner: MemoryStore::new(MemoryOptions::default()),
         rows: AtomicU64::new(0),
         every: AtomicU64::new(0),
+        recalls: AtomicBool::new(false),
+        redactions: AtomicU64::new(0),
     });
     let builder = Server::builder(settings(None)).store(store.clone());
     let running = builder.start().await.unwrap();
@@ -199,5 +219,87 @@ async fn h1_a_desk_catches_up_on_any_number_of_texts() {
     for n in first + 1..2_500 {
         assert_eq!(agent.text().await, format!("text {n}"));
     }
+    running.stop().await;
+}
+
+/// An agent who has written `secret` to a customer, with the id `r1`.
+async fn secret(running: &Running) -> (Bound, Customer, Act) {
+    let mut alice = customer(running, "alice").await;
+    alice.says("m1", "hello").await;
+    let mut agent = bind(running, "agent1").await;
+    agent.given().await;
+    let chat = Chat::Customer("alice".into());
+    let say = Act::Say {
+        chat: chat.clone(),
+        id: "r1".to_owned(),
+        typeu: -1,
+        text: "secret".to_owned(),
+        internal: false,
+    };
+    running.desks().act(&agent.agent, say).await.unwrap();
+    assert_eq!(alice.text().await, "secret");
+    let id = "r1".to_owned();
+    (agent, alice, Act::Recall { chat, id })
+}
+
+fn is_kept(store: &Failing) -> bool {
+    let page = Page::Before(u64::MAX, 100);
+    let history = store.inner.history("@support\nalice", page).unwrap();
+    history.iter().any(|message| &*message.body == "secret")
+}
+
+async fn until_gone(store: &Failing) {
+    let gone = async {
+        while is_kept(store) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    let gone = tokio::time::timeout(crate::desk::PATIENCE, gone).await;
+    gone.expect("a recalled message has its text still");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_a_recall_that_is_not_stored_leaves_the_text() {
+    let (running, store) = server().await;
+    let (agent, _alice, recall) = secret(&running).await;
+    store.recalls.store(true, Ordering::Relaxed);
+    let failed = running.desks().act(&agent.agent, recall.clone()).await;
+    assert!(matches!(failed, Err(DeskError::Store(_))), "{failed:?}");
+    assert!(is_kept(&store), "the text is gone and nothing says why");
+    store.recalls.store(false, Ordering::Relaxed);
+    running.desks().act(&agent.agent, recall).await.unwrap();
+    assert!(!is_kept(&store));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_a_recall_whose_text_could_not_be_removed_is_finished() {
+    let (running, store) = server().await;
+    let (agent, _alice, recall) = secret(&running).await;
+    store.redactions.store(1, Ordering::Relaxed);
+    let failed = running.desks().act(&agent.agent, recall.clone()).await;
+    assert!(matches!(failed, Err(DeskError::Store(_))), "{failed:?}");
+    // Nobody asks again: the desk does.
+    until_gone(&store).await;
+    let again = running.desks().act(&agent.agent, recall).await;
+    let already = tidings_server::core::desk::Refusal::Already;
+    assert_eq!(again, Err(DeskError::Refused(already)));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h5_a_recall_that_a_crash_cut_in_two_is_finished_at_the_start() {
+    let (running, store) = server().await;
+    let (agent, _alice, recall) = secret(&running).await;
+    store.redactions.store(u64::MAX, Ordering::Relaxed);
+    let failed = running.desks().act(&agent.agent, recall).await;
+    assert!(matches!(failed, Err(DeskError::Store(_))), "{failed:?}");
+    running.stop().await;
+    assert!(is_kept(&store));
+    store.redactions.store(0, Ordering::Relaxed);
+    let builder = Server::builder(settings(None)).store(store.clone());
+    let running = builder.start().await.unwrap();
+    furnish(&running).await;
+    until_gone(&store).await;
     running.stop().await;
 }

@@ -16,6 +16,7 @@ mod auth_accounts;
 mod auth_jwt;
 mod auth_webhook;
 mod desk;
+mod desk_agents;
 mod desk_api_customers;
 mod desk_api_reports;
 mod desk_api_setup;
