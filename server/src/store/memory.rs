@@ -357,13 +357,18 @@ impl Store for MemoryStore {
         Ok(retained)
     }
 
-    fn redact(&self, conversation_key: &str, seq: u64) -> Result<bool, StoreError> {
+    fn redact(
+        &self,
+        conversation_key: &str,
+        seq: u64,
+        instead: Option<&str>,
+    ) -> Result<bool, StoreError> {
         let mut state = self.state.write();
         let tail = &mut state.tail;
         let entry = tail.entry_by_key(conversation_key);
         let position = entry.and_then(|entry| entry.position_of(seq));
         let message = position.and_then(|position| tail.message(position));
-        let Some(message) = message.map(|message| super::redacted(message)) else {
+        let Some(message) = message.map(|message| super::redacted(message, instead)) else {
             return Ok(false);
         };
         tail.replace(Arc::new(message));

@@ -127,14 +127,22 @@ pub trait Store: Send + Sync + 'static {
     /// If it cannot be stored; what was removed stays removed.
     fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<Retained, StoreError>;
 
-    /// Takes the text out of a message for good and gives it the `typeu`
-    /// [`DESK_RECALLED`](tidings_core::wire::code::DESK_RECALLED); number, id and names stay. What
-    /// is on its way to somebody is not called back. `false` if there is no such message; once more
-    /// changes nothing.
+    /// Takes the text out of a message for good; number, id and names stay. Without something
+    /// `instead` it is empty then and the message gets the `typeu`
+    /// [`DESK_RECALLED`](tidings_core::wire::code::DESK_RECALLED). What is on its way to somebody is
+    /// not called back. `false` if there is no such message; once more changes nothing.
+    ///
+    /// The old text is in no file of the store a moment later: how soon is said in
+    /// `docs/operations.md`.
     ///
     /// # Errors
     /// If it cannot be stored.
-    fn redact(&self, conversation_key: &str, seq: u64) -> Result<bool, StoreError>;
+    fn redact(
+        &self,
+        conversation_key: &str,
+        seq: u64,
+        instead: Option<&str>,
+    ) -> Result<bool, StoreError>;
 
     /// The messages with an id, the newest first, at most
     /// [`SEARCH_FOUND_MAX`](tidings_core::limits::SEARCH_FOUND_MAX). Without sender and receiver
@@ -262,10 +270,14 @@ impl std::fmt::Display for Durability {
 }
 
 /// A message as [`Store::redact`] leaves it.
-fn redacted(message: &Message) -> Message {
+fn redacted(message: &Message, instead: Option<&str>) -> Message {
+    let typeu = match instead {
+        Some(_) => message.typeu,
+        None => tidings_core::wire::code::DESK_RECALLED,
+    };
     Message {
-        typeu: tidings_core::wire::code::DESK_RECALLED,
-        body: "".into(),
+        typeu,
+        body: instead.unwrap_or_default().into(),
         ..message.clone()
     }
 }

@@ -2,8 +2,10 @@
 
 #![allow(clippy::too_many_lines)] // a story in one go
 
+use std::path::Path;
+
 use crate::api::Client;
-use crate::desk::{bind, customer, furnish};
+use crate::desk::{PATIENCE, bind, customer, furnish};
 use crate::desk_http::{DEMO, eventually, get, post, refused, start, two_wait};
 use serde_json::{Value, json};
 use tidings_server::Server;
@@ -162,4 +164,82 @@ async fn copies_of_agents_on_ordinary_sessions_go_too() {
         "{left:?}"
     );
     running.stop().await;
+}
+
+/// Files below a folder that hold a text.
+fn holding(folder: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(holding(&path, text));
+            continue;
+        }
+        // A file may be gone again.
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        if bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+        {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+async fn leaves(folder: &Path, text: &str) {
+    let wait = async {
+        while !holding(folder, text).is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, wait).await;
+    waited.unwrap_or_else(|_| panic!("{text:?} is still in {:?}", holding(folder, text)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b31_what_was_recalled_or_erased_is_in_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = crate::api::settings();
+    settings.data = dir.path().to_owned();
+    settings.delivery.durability = tidings_server::store::Durability::Disk;
+    let (running, client) = crate::api::start(settings).await;
+    furnish(&running).await;
+    let (alice, _bob) = two_wait(&running).await;
+    let mut one = bind(&running, "agent1").await;
+    let episode = one.given().await.1;
+    let chat = format!("/conversations/{episode}");
+    let long = "and so on ".repeat(400);
+    let said = json!({"as": "agent1", "id": "r1", "text": format!("zebra-recalled {long}")});
+    post(&client, &format!("{chat}/messages"), said).await;
+    alice.says("m2", &format!("zebra-customer {long}")).await;
+    let note = json!({"as": "agent1", "text": "zebra-note"});
+    post(&client, &format!("{chat}/notes"), note).await.ok(201);
+    eventually(&client, &chat, |c| c.to_string().contains("zebra-note")).await;
+    for text in ["zebra-recalled", "zebra-customer", "zebra-note"] {
+        assert!(!holding(dir.path(), text).is_empty(), "{text}");
+    }
+    let recall = json!({"as": "agent1", "id": "r1"});
+    let recalled = post(&client, &format!("{chat}/recall"), recall).await;
+    assert!(recalled.status < 300, "{recalled:?}");
+    leaves(dir.path(), "zebra-recalled").await;
+
+    post(&client, &format!("{chat}/close"), json!({"as": "agent1"}))
+        .await
+        .ok(200);
+    let rate = CustomerAct::Rate {
+        episode: tidings_server::core::desk::EpisodeId(episode),
+        stars: 2,
+        text: "zebra-rating".to_owned(),
+    };
+    let team = "@support".into();
+    let rated = running.desks().customer(&"alice".into(), &team, rate).await;
+    rated.unwrap();
+    eventually(&client, &chat, |c| c["stars"] == 2).await;
+    assert!(!holding(dir.path(), "zebra-rating").is_empty());
+    let path = "/api/v1/desk/customers/alice?force=true";
+    client.call("DELETE", path, None).await.ok(200);
+    leaves(dir.path(), "zebra").await;
+    running.stop().await;
+    assert_eq!(holding(dir.path(), "zebra"), Vec::<String>::new());
 }

@@ -90,14 +90,14 @@ impl Store for Failing {
     fn retain(&self, before_ms: i64, devices_since_ms: i64) -> Result<Retained, StoreError> {
         self.inner.retain(before_ms, devices_since_ms)
     }
-    fn redact(&self, key: &str, seq: u64) -> Result<bool, StoreError> {
+    fn redact(&self, key: &str, seq: u64, instead: Option<&str>) -> Result<bool, StoreError> {
         let left = self.redactions.load(Ordering::Relaxed);
         if left > 0 {
             self.redactions.store(left - 1, Ordering::Relaxed);
             let path = "a test".to_owned();
             return Err(StoreError::DiskFull { path });
         }
-        self.inner.redact(key, seq)
+        self.inner.redact(key, seq, instead)
     }
     fn find(&self, search: &Search) -> Result<Vec<MessageRef>, StoreError> {
         self.inner.find(search)

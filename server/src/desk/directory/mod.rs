@@ -167,6 +167,8 @@ impl Directory {
             db.pragma_update(None, "journal_mode", "WAL")?;
             db.pragma_update(None, "synchronous", "FULL")?;
         }
+        // What is recalled or erased is written over, not only given back.
+        db.pragma_update(None, "secure_delete", true)?;
         let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         for (number, sql) in SCHEMA.iter().enumerate().skip(version) {
             let transaction = db.transaction()?;
@@ -343,6 +345,11 @@ impl Directory {
         work(&mut self.db.lock())
     }
 
+    /// Takes what was removed out of the write-ahead log, too; it is said if that could not be done.
+    pub(crate) fn scrub(&self) -> rusqlite::Result<()> {
+        self.with(|db| scrub(db))
+    }
+
     /// Reads, without holding up whoever writes.
     pub(crate) fn read<T>(
         &self,
@@ -429,6 +436,16 @@ pub(crate) fn backup(data: &Path, into: &Path) -> rusqlite::Result<()> {
     let synced = std::fs::File::open(&into).and_then(|file| file.sync_all());
     synced.map_err(storage)?;
     crate::auth::restrict(&into).map_err(storage)
+}
+
+/// See [`Directory::scrub`].
+pub(crate) fn scrub(db: &Connection) -> rusqlite::Result<()> {
+    let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let is_busy: bool = db.query_row(sql, [], |row| row.get(0))?;
+    if is_busy {
+        tracing::warn!("removed texts stay in desk.db-wal until the next are removed: it is read");
+    }
+    Ok(())
 }
 
 fn storage(error: std::io::Error) -> rusqlite::Error {

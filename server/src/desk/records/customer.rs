@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
+use tidings_core::desk::Record;
 use tidings_core::ids::{Name, pair_key};
 use tidings_core::limits;
 use tidings_core::message::MessageRef;
 use tidings_core::wire::code;
 
 use super::{PART, Part};
+use crate::desk::row::{Row, log_key};
 use crate::desk::{DeskError, Desks};
 use crate::router::Router;
 use crate::store::{Conversation, Page, StoreError};
@@ -122,9 +124,14 @@ impl Desks {
                 self.erase_talk(&agent, &copies).await?;
             }
             self.tables_caught_up(&tenant).await?;
+            self.erase_ratings(&tenant, user).await?;
         }
         let (directory, user) = (self.0.directory.clone(), user.to_owned());
-        let done = move || directory.with(|db| erase(db, &user));
+        let done = move || {
+            let erased = directory.with(|db| erase(db, &user))?;
+            directory.scrub()?;
+            Ok::<_, rusqlite::Error>(erased)
+        };
         let done = tokio::task::spawn_blocking(done)
             .await
             .map_err(|e| e.to_string());
@@ -157,6 +164,36 @@ impl Desks {
         }
     }
 
+    /// Takes away what a customer wrote beside his stars, where the tenant's log has it.
+    async fn erase_ratings(&self, tenant: &Name, user: &str) -> Result<(), DeskError> {
+        let (of, name) = (tenant.to_string(), user.to_owned());
+        let parts = self.read(move |db| parts(db, &of, &name)).await?;
+        let rated = parts.iter().filter(|part| part.suggest.is_some());
+        let rated: BTreeSet<u64> = rated.map(|part| part.episode).collect();
+        if rated.is_empty() {
+            return Ok(());
+        }
+        let router = self.router()?;
+        let (store, key) = (router.store().clone(), log_key(tenant));
+        let redact = move || {
+            let mut after = 0;
+            loop {
+                let page = store.history(&key, Page::After(after, PAGE))?;
+                let Some(last) = page.last() else {
+                    return Ok(());
+                };
+                after = last.seq;
+                for row in &page {
+                    if let Some(without) = without_ratings(&row.body, &rated) {
+                        store.redact(&key, row.seq, Some(&without))?;
+                    }
+                }
+            }
+        };
+        let done = router.blocking(redact).await;
+        done.map_err(|error: StoreError| DeskError::Store(error.to_string()))
+    }
+
     async fn redact(
         &self,
         user: &str,
@@ -170,7 +207,7 @@ impl Desks {
         let redact = move || {
             let mut redacted = 0;
             for seq in seqs {
-                redacted += u64::from(store.redact(&key, seq)?);
+                redacted += u64::from(store.redact(&key, seq, None)?);
             }
             Ok(redacted)
         };
@@ -205,6 +242,22 @@ impl Desks {
         })
         .await
     }
+}
+
+/// A row of a tenant's log without the texts of these episodes' ratings; `None` if it has none.
+fn without_ratings(body: &str, rated: &BTreeSet<u64>) -> Option<String> {
+    let mut row: Row = serde_json::from_str(body).ok()?;
+    let mut changed = false;
+    for entry in &mut row.entries {
+        if let Record::Rated { episode, text, .. } = &mut entry.record
+            && rated.contains(&episode.0)
+            && !text.is_empty()
+        {
+            *text = "".into();
+            changed = true;
+        }
+    }
+    changed.then(|| serde_json::to_string(&row).ok()).flatten()
 }
 
 /// What somebody wrote, and not what the desk itself says, nor what is gone already.

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use tidings_core::wire::code;
 
 use super::{ChatRecord, DeskEvent, Owner};
+use crate::desk::directory::scrub;
 
 /// The type of a note that only agents see.
 pub(in crate::desk) const TYPE_NOTE: u8 = 20;
@@ -29,7 +30,12 @@ pub(super) fn write(
     transaction
         .prepare_cached("INSERT OR REPLACE INTO sink (name, tenant, seq) VALUES (?1, ?2, ?3)")?
         .execute(params![sink, tenant, seq])?;
-    transaction.commit()
+    transaction.commit()?;
+    let removes = |event: &DeskEvent| matches!(event, DeskEvent::Recalled { .. });
+    match events.iter().any(removes) {
+        true => scrub(db),
+        false => Ok(()),
+    }
 }
 
 fn apply(db: &Transaction<'_>, tenant: &str, event: &DeskEvent) -> rusqlite::Result<()> {

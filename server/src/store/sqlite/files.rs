@@ -175,7 +175,8 @@ pub(super) fn open_log(paths: &Paths, durability: Durability) -> Result<Connecti
     let open = || {
         let mut connection = open_database(&paths.log)?;
         configure(&connection, durability)?;
-        connection.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
+        // What is removed is written over, not only given back.
+        connection.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = ON")?;
         let version = migrate(&mut connection, LOG_MIGRATIONS)?;
         Ok((connection, version))
     };

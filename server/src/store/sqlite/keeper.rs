@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
@@ -24,6 +24,8 @@ const WAL_FACTOR_MAX: u64 = 8;
 const LENGTHEN_BYTES: usize = 1 << 20;
 /// How long a thread sleeps if nobody wakes it.
 const SLEEP: Duration = Duration::from_secs(2);
+/// Texts that were removed leave the database's log at once, and then so often at most.
+const SCRUB_EVERY: Duration = Duration::from_secs(5);
 /// How long it waits after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
@@ -32,6 +34,7 @@ struct Flags {
     index: bool,
     checkpoint: bool,
     lengthen: bool,
+    scrub: bool,
     stop: bool,
 }
 
@@ -56,6 +59,12 @@ impl Signal {
             flags.lengthen |= lengthen;
             self.changed.notify_all();
         }
+    }
+
+    /// Text was removed: it still stands in the database's log.
+    pub(super) fn scrub(&self) {
+        self.flags.lock().scrub = true;
+        self.changed.notify_all();
     }
 
     /// There is enough to index.
@@ -147,10 +156,19 @@ fn index(inner: &Inner) {
 }
 
 fn checkpoint(inner: &Inner) {
-    while inner
-        .signal
-        .wait(|flags| std::mem::take(&mut flags.lengthen) | std::mem::take(&mut flags.checkpoint))
-    {
+    let mut scrubbed: Option<Instant> = None;
+    let is_due = |scrubbed: Option<Instant>| scrubbed.is_none_or(|at| at.elapsed() >= SCRUB_EVERY);
+    while inner.signal.wait(|flags| {
+        std::mem::take(&mut flags.lengthen)
+            | std::mem::take(&mut flags.checkpoint)
+            | (flags.scrub && is_due(scrubbed))
+    }) {
+        if is_due(scrubbed) && std::mem::take(&mut inner.signal.flags.lock().scrub) {
+            scrubbed = Some(Instant::now());
+            if !inner.scrub() {
+                inner.signal.flags.lock().scrub = true;
+            }
+        }
         let grown = inner.signal.grown.load(Ordering::Relaxed);
         if grown >= inner.space.checkpoint_bytes() / LENGTHEN_AFTER
             && let Err(error) = inner.lengthen()
@@ -191,6 +209,28 @@ impl Inner {
             file.sync_data()?;
         }
         Ok(())
+    }
+
+    /// Copies the database's log back and makes it empty, so that it holds no text that was removed
+    /// from the database itself. `false` if somebody reads it or it failed: it is to be tried again.
+    fn scrub(&self) -> bool {
+        let truncate = || {
+            let connection = files::open_checkpointer(&self.paths, self.options.durability)?;
+            let failed = |error| self.paths.log_error(error);
+            // Most of it while commits go on.
+            copy_back(&connection, "PASSIVE").map_err(failed)?;
+            let _commits_wait = self.writer.lock();
+            let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+            let busy = connection.query_row(sql, [], |row| row.get::<_, bool>(0));
+            busy.map_err(failed)
+        };
+        match truncate() {
+            Ok(busy) => !busy,
+            Err(error) => {
+                tracing::warn!(%error, "removed texts are still in the log's file; it is tried again");
+                false
+            }
+        }
     }
 
     /// Copies the database's log back while commits go on, and begins it anew, while they wait,

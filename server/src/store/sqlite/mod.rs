@@ -293,9 +293,14 @@ impl Store for SqliteStore {
         self.inner.conversations(user, before, limit)
     }
 
-    fn redact(&self, conversation_key: &str, seq: u64) -> Result<bool, StoreError> {
+    fn redact(
+        &self,
+        conversation_key: &str,
+        seq: u64,
+        instead: Option<&str>,
+    ) -> Result<bool, StoreError> {
         let inner = &self.inner;
-        inner.make_room(|| inner.redact(conversation_key, seq))
+        inner.make_room(|| inner.redact(conversation_key, seq, instead))
     }
 
     fn set_group(&self, group: &str, members: &[Name]) -> Result<(), StoreError> {

@@ -71,6 +71,7 @@ impl Inner {
             }
             let bytes = removal.positions.len() as u64 * 300;
             self.signal.wrote(bytes, self.space.checkpoint_bytes());
+            self.signal.scrub();
         }
         pass.at = if more { next } else { 0 };
         // A head's row that had stayed goes without a message.
@@ -80,7 +81,12 @@ impl Inner {
     }
 
     /// See [`super::super::Store::redact`].
-    pub(super) fn redact(&self, conversation_key: &str, seq: u64) -> Result<bool, StoreError> {
+    pub(super) fn redact(
+        &self,
+        conversation_key: &str,
+        seq: u64,
+        instead: Option<&str>,
+    ) -> Result<bool, StoreError> {
         // One by one with commits and retention.
         let mut writer = self.writer.lock();
         let page = Page::After(seq.saturating_sub(1), 1);
@@ -92,11 +98,12 @@ impl Inner {
         let Some(row) = reader.row(message.position)? else {
             return Ok(false);
         };
-        let message = super::super::redacted(&row.message);
+        let message = super::super::redacted(&row.message, instead);
         writer.transact(self, |transaction| {
             log::rewrite(transaction, &row, &message)
         })?;
         self.tail.write().replace(Arc::new(message));
+        self.signal.scrub();
         Ok(true)
     }
 
