@@ -73,3 +73,35 @@ fn client(command: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Re
         .context("no runtime for the client")?
         .block_on(command)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+    use tidings_server::config::{ConfigError, Settings};
+
+    fn variables(command: &clap::Command, found: &mut Vec<String>) {
+        let named = command.get_arguments().filter_map(clap::Arg::get_env);
+        found.extend(named.map(|name| name.to_string_lossy().into_owned()));
+        for below in command.get_subcommands() {
+            variables(below, found);
+        }
+    }
+
+    #[test]
+    fn b25_no_variable_of_a_command_stops_the_server() {
+        let mut found = Vec::new();
+        variables(&super::Tidings::command(), &mut found);
+        assert!(found.contains(&"TIDINGS_PIN".to_owned()), "{found:?}");
+        for name in found {
+            let set = [(name.clone(), "x".to_owned())];
+            let loaded = Settings::load(None, set.clone(), &[]);
+            let is_known = !matches!(loaded, Err(ConfigError::UnknownVariable { .. }));
+            assert!(is_known, "{name}");
+            let ignored = Settings::ignored_variables(set);
+            assert!(
+                ignored.is_empty(),
+                "{name} is passed over as if it were nobody's"
+            );
+        }
+    }
+}

@@ -91,11 +91,7 @@ impl ServeArgs {
                 Some(Given { key, name, value })
             })
             .collect();
-        let environment = std::env::vars_os().map(|(name, value)| {
-            let text = |part: std::ffi::OsString| part.to_string_lossy().into_owned();
-            (text(name), text(value))
-        });
-        let mut settings = Settings::load(self.config.as_deref(), environment, &given)?;
+        let mut settings = Settings::load(self.config.as_deref(), environment(), &given)?;
         settings.echo = self.echo;
         if self.demo {
             settings.ocim.compat = Compat {
@@ -111,6 +107,14 @@ impl ServeArgs {
     }
 }
 
+/// The process's variables.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| {
+        let text = |part: std::ffi::OsString| part.to_string_lossy().into_owned();
+        (text(name), text(value))
+    })
+}
+
 /// Runs the command until a signal ends the server.
 pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     if args.print_config {
@@ -119,6 +123,11 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     }
     let settings = args.settings()?;
     let log = log_to_stderr(&settings.log);
+    let ignored = Settings::ignored_variables(environment());
+    if !ignored.is_empty() {
+        let variables = ignored.join(" ");
+        tracing::info!(variables, "passed over: no settings of the server");
+    }
     raise_open_files();
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()

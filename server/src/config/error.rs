@@ -67,12 +67,15 @@ pub enum ConfigError {
     },
     /// No such variable.
     #[error(
-        "environment variable {name}: unknown; variables are named after keys, as \
-         TIDINGS_LISTEN_TCP after listen.tcp"
+        "environment variable {name}: unknown{}; variables are named after keys, as \
+         TIDINGS_LISTEN_TCP after listen.tcp",
+        nearest.as_ref().map(|key| format!(": is {key} meant?")).unwrap_or_default()
     )]
     UnknownVariable {
         /// Its name.
         name: String,
+        /// The key's variable that is most like it.
+        nearest: Option<String>,
     },
     /// A value that the key does not take.
     #[error("{origin}: {key} = {value}: allowed is {allowed}")]

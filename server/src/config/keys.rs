@@ -399,6 +399,11 @@ pub(super) fn by_variable(name: &str) -> Option<&'static Key> {
     all().find(|key| key.variable() == name)
 }
 
+/// The variables of all keys.
+pub(super) fn variables() -> impl Iterator<Item = String> {
+    all().map(Key::variable)
+}
+
 /// True if there are keys inside it, as in `auth` or `auth.jwt`.
 pub(super) fn is_section(path: &str) -> bool {
     let inside = |key: &Key| {

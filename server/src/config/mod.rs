@@ -2,13 +2,14 @@
 //! [`Settings`].
 //!
 //! What lives here: the table of keys (`keys`), from which the file's reader, the environment's
-//! names and `config/default.toml` are made; the TOML reader (`file`); errors that name the key, the
+//! names and `config/default.toml` are made; which variables are meant (`environment`); the TOML reader (`file`); errors that name the key, the
 //! value, what is allowed and where it was said (`error`); what differs between two settings, and what
 //! of it a running server takes over (`reload`). What does not: deciding anything with a setting. Called by `tidings serve` and by applications that embed the server.
 
 #[macro_use]
 mod reload;
 mod door_keys;
+mod environment;
 mod error;
 mod file;
 mod keys;
@@ -27,6 +28,7 @@ use tidings_core::shard::SecondLogin;
 
 use crate::store::Durability;
 
+use environment::{Meaning, meaning};
 pub use error::{ConfigError, Origin};
 pub use keys::check;
 pub use reload::Change;
@@ -190,20 +192,6 @@ pub struct Given<'a> {
     pub value: &'a str,
 }
 
-/// Environment variables of other commands, and of `serve` where they are no settings. Not errors.
-const FOREIGN_VARIABLES: [&str; 10] = [
-    "TIDINGS_CONFIG",
-    "TIDINGS_COUNT",
-    "TIDINGS_FILE",
-    "TIDINGS_JSON",
-    "TIDINGS_SERVER",
-    "TIDINGS_TIMEOUT",
-    "TIDINGS_TO",
-    "TIDINGS_TOKEN",
-    "TIDINGS_TYPEU",
-    "TIDINGS_USER",
-];
-
 impl Settings {
     /// Defaults, then the file, then the environment, then the command line: the last word counts.
     ///
@@ -222,16 +210,18 @@ impl Settings {
             file::read(path, &mut settings)?;
         }
         // Sorted, so that of several mistakes always the same one is told.
-        let ours = |(name, _): &(String, String)| name.starts_with("TIDINGS_");
-        let environment: BTreeMap<_, _> = environment.into_iter().filter(ours).collect();
-        for (name, value) in environment {
-            if FOREIGN_VARIABLES.contains(&&*name) {
-                continue;
+        let variables: BTreeMap<String, String> = environment.into_iter().collect();
+        for (name, value) in variables {
+            match meaning(&name, &value) {
+                Meaning::Key(key) => {
+                    key.put(&mut settings, &value, Origin::Environment { name })?;
+                }
+                Meaning::Foreign | Meaning::Ignored => {}
+                Meaning::Unknown => {
+                    let nearest = environment::nearest(&name);
+                    return Err(ConfigError::UnknownVariable { name, nearest });
+                }
             }
-            let Some(key) = keys::by_variable(&name) else {
-                return Err(ConfigError::UnknownVariable { name });
-            };
-            key.put(&mut settings, &value, Origin::Environment { name })?;
         }
         for option in command_line {
             let name = option.name.to_owned();
@@ -247,6 +237,22 @@ impl Settings {
         }
         settings.validate()?;
         Ok(settings)
+    }
+
+    /// The variables of an environment that begin like ours and were passed over: those that
+    /// Kubernetes sets for a Service named `tidings`, and others that are like no key.
+    pub fn ignored_variables(
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Vec<String> {
+        let ignored =
+            |(name, value): &(String, String)| matches!(meaning(name, value), Meaning::Ignored);
+        let mut found: Vec<String> = environment
+            .into_iter()
+            .filter(ignored)
+            .map(|(name, _)| name)
+            .collect();
+        found.sort();
+        found
     }
 
     /// Checks what no single key can tell.

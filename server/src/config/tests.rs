@@ -390,3 +390,64 @@ fn a_change_of_a_key_is_seen_as_one_of_it() {
         assert_eq!(in_force == before, !live, "{}", key.path);
     }
 }
+
+/// What Kubernetes sets in every pod of a namespace with a Service named `tidings` (ports `tcp` and
+/// `http`), and one named `tidings-desk`.
+const OF_SERVICES: [(&str, &str); 15] = [
+    ("TIDINGS_SERVICE_HOST", "10.96.12.7"),
+    ("TIDINGS_SERVICE_PORT", "8901"),
+    ("TIDINGS_SERVICE_PORT_TCP", "8901"),
+    ("TIDINGS_SERVICE_PORT_HTTP", "8080"),
+    ("TIDINGS_PORT", "tcp://10.96.12.7:8901"),
+    ("TIDINGS_PORT_8901_TCP", "tcp://10.96.12.7:8901"),
+    ("TIDINGS_PORT_8901_TCP_PROTO", "tcp"),
+    ("TIDINGS_PORT_8901_TCP_PORT", "8901"),
+    ("TIDINGS_PORT_8901_TCP_ADDR", "10.96.12.7"),
+    ("TIDINGS_PORT_7901_UDP", "udp://10.96.12.7:7901"),
+    ("TIDINGS_DESK_SERVICE_HOST", "10.96.12.8"),
+    ("TIDINGS_DESK_PORT", "tcp://10.96.12.8:6067"),
+    ("TIDINGS_DESK_PORT_6067_TCP_ADDR", "10.96.12.8"),
+    ("TIDINGS_LOG_SERVICE_PORT", "80"),
+    ("TIDINGS_VERSION", "1.2"),
+];
+
+#[test]
+fn b25_variables_of_a_service_are_passed_over_and_named() {
+    assert_eq!(load(&OF_SERVICES, &[]).unwrap(), Settings::default());
+    let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+    let ignored = Settings::ignored_variables(OF_SERVICES.iter().map(own));
+    let mut names: Vec<&str> = OF_SERVICES.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    assert_eq!(ignored, names);
+    let set = [
+        ("TIDINGS_LISTEN_TCP", "127.0.0.1:1"),
+        ("TIDINGS_PIN", "x"),
+        ("PATH", "y"),
+    ];
+    assert!(Settings::ignored_variables(set.iter().map(own)).is_empty());
+}
+
+#[test]
+fn b25_what_is_near_a_key_is_a_mistake() {
+    for (name, meant) in [
+        ("TIDINGS_LISTEN_TPC", "TIDINGS_LISTEN_TCP"),
+        ("TIDINGS_AUTH_MOOD", "TIDINGS_AUTH_MODE"),
+        ("TIDINGS_SHUTDOWN", "TIDINGS_SHUTDOWN_MS"),
+        ("TIDINGS_DATE", "TIDINGS_DATA"),
+        ("TIDINGS_LOG_LEVLE", "TIDINGS_LOG_LEVEL"),
+        ("TIDINGS_LISTENTCP", "TIDINGS_LISTEN_TCP"),
+    ] {
+        let text = load(&[(name, "x")], &[]).unwrap_err().to_string();
+        let words = format!("environment variable {name}: unknown: is {meant} meant?");
+        assert!(text.starts_with(&words), "{text}");
+    }
+    // Ours by its first word, like no key: not passed over either.
+    let text = load(&[("TIDINGS_AUTH_KERBEROS", "x")], &[]).unwrap_err();
+    assert!(text.to_string().contains("TIDINGS_AUTH_KERBEROS: unknown"));
+    // A port that is none of a service.
+    let text = load(&[("TIDINGS_LISTEN_PORT", "8901")], &[]).unwrap_err();
+    assert!(
+        text.to_string().contains("TIDINGS_LISTEN_PORT: unknown"),
+        "{text}"
+    );
+}
