@@ -11,14 +11,18 @@ use crate::support::until;
 
 /// Sends one message; `None` if it was acknowledged, else the code of the refusal.
 fn send(sender: &mut Raw, id: &str, body: &str) -> Option<i64> {
+    Some(refusal(sender, id, body)?["errorCode"].as_i64().unwrap())
+}
+
+/// Sends one message; `None` if it was acknowledged, else the refusal.
+fn refusal(sender: &mut Raw, id: &str, body: &str) -> Option<serde_json::Value> {
     sender.send(&message("alice", "bob", id, body));
     let answer = json(&sender.frame());
     if answer["type"] == 4 {
         assert_eq!(answer["dataContent"], id);
         return None;
     }
-    let payload = json(answer["dataContent"].as_str().unwrap());
-    Some(payload["errorCode"].as_i64().unwrap())
+    Some(json(answer["dataContent"].as_str().unwrap()))
 }
 
 fn readiness(server: &Server) -> u16 {
@@ -140,4 +144,57 @@ fn d6_a_data_directory_that_is_deleted_is_noticed() {
         assert_eq!(send(&mut sender, "after", "text"), Some(315));
         assert!(server.log_text().contains("was deleted, moved or replaced"));
     }
+}
+
+/// Senders are told that it is the server's matter and not where its files are; the log says it once,
+/// not for each of them.
+#[test]
+fn b28_a_refusal_names_no_path_and_the_log_stays_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, away) = (dir.path().join("data"), dir.path().join("away"));
+    let server = Server::start(dir.path(), &[]);
+    let mut sender = Raw::connect(Transport::Tcp, &server.at);
+    sender.login("alice");
+    assert_eq!(send(&mut sender, "before", "text"), None);
+    std::fs::rename(&data, &away).unwrap();
+    until("it is noticed", || readiness(&server) == 503);
+    for n in 0..300 {
+        let refused = refusal(&mut sender, &format!("m{n}"), "text").unwrap();
+        assert_eq!(refused["errorCode"], 315);
+        let told = refused["errorMsg"].as_str().unwrap();
+        assert!(told.ends_with("try again later"), "{told}");
+        assert!(!told.contains('/') && !told.contains("tidings"), "{told}");
+    }
+    let log = server.log_text();
+    assert!(log.contains("was deleted, moved or replaced"), "{log}");
+    let lines = log
+        .lines()
+        .filter(|l| l.contains("WARN") || l.contains("ERROR"));
+    let lines: Vec<&str> = lines.collect();
+    assert!(lines.len() < 30, "{}", lines.join("\n"));
+}
+
+/// The store looks by itself whether it can write again: nobody has to log in or send for that.
+#[test]
+fn b29_readiness_comes_back_without_anybody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, away) = (dir.path().join("data"), dir.path().join("away"));
+    let server = Server::start(dir.path(), &[]);
+    let mut sender = Raw::connect(Transport::Tcp, &server.at);
+    sender.login("alice");
+    assert_eq!(send(&mut sender, "before", "text"), None);
+    std::fs::rename(&data, &away).unwrap();
+    assert_eq!(send_until_refused(&mut sender), 315);
+    assert_eq!(readiness(&server), 503);
+    std::fs::rename(&away, &data).unwrap();
+    until("it is ready again", || readiness(&server) == 200);
+    assert_eq!(send(&mut sender, "after", "text"), None);
+    assert!(server.log_text().contains("the store can write again"));
+}
+
+/// It is noticed within a moment; what is sent before lies in the files that are still open.
+fn send_until_refused(sender: &mut Raw) -> i64 {
+    (0..)
+        .find_map(|n| send(sender, &format!("u{n}"), "text"))
+        .unwrap_or_default()
 }

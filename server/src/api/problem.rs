@@ -273,11 +273,8 @@ impl From<SendError> for Problem {
                     .with("limit", max)
             }
             SendError::NotStored(reason) => {
-                tracing::error!(reason, "a message of the API was not stored");
-                Problem::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "not stored; send it again with the same Idempotency-Key",
-                )
+                let detail = format!("not stored: {reason}, with the same Idempotency-Key");
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             }
             SendError::Store(error) => error.into(),
             SendError::Stopped => Problem::stopped(),

@@ -39,7 +39,7 @@ impl Handle {
     pub fn readiness(&self) -> Readiness {
         match self.router() {
             Ok(router) if router.is_stopping() => Readiness::Stopping,
-            Ok(router) if router.trouble().is_some() => Readiness::Trouble,
+            Ok(router) if router.is_in_trouble() => Readiness::Trouble,
             Ok(_) => Readiness::Ready,
             Err(_) => Readiness::Stopping,
         }

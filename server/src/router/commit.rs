@@ -145,12 +145,10 @@ impl Router {
     /// Nothing is to be committed: the store writes what it has left, and says whether it could
     /// commit. So trouble is known, and known to be over, without a message.
     fn idle(&self) {
-        let failed = self.store.flush().err().map(|error| error.to_string());
-        let mut trouble = self.trouble.lock();
-        if let Some(error) = failed.as_ref().filter(|_| *trouble != failed) {
-            tracing::error!(%error, "the store cannot write");
+        match self.store.flush() {
+            Ok(()) => self.trouble.over(),
+            Err(error) => self.trouble.found(&error, 0),
         }
-        *trouble = failed;
     }
 
     /// Commits a batch. While the outcome is unknown it is repeated: its records are idempotent,
@@ -165,7 +163,7 @@ impl Router {
             match self.store.commit(batch, &mut verdicts) {
                 Ok(()) if is_repeat && !self.tell_apart(batch, &mut verdicts) => {}
                 Ok(()) => {
-                    *self.trouble.lock() = None;
+                    self.trouble.over();
                     let committed = Instant::now();
                     self.metrics.commit.record(committed - start);
                     self.metrics.decided(batch, &verdicts);
@@ -175,8 +173,7 @@ impl Router {
                 }
                 // Whatever fails afterwards: what may be stored is not refused.
                 Err(error) if is_repeat || error.is_outcome_unknown() => {
-                    tracing::error!(%error, "the outcome of a commit is unknown; it is repeated");
-                    *self.trouble.lock() = Some(error.to_string());
+                    self.trouble.found(&error, 0);
                 }
                 Err(error) => {
                     self.metrics.decided(batch, &[]);
@@ -223,12 +220,10 @@ impl Router {
     }
 
     fn refuse(&self, count: usize, error: &StoreError) {
-        tracing::error!(%error, count, "messages refused: they could not be stored");
-        let reason = error.to_string();
+        self.trouble.found(error, count);
         self.feed(Input::CommitFailed {
             count,
-            reason: &reason,
+            reason: error.to_senders(),
         });
-        *self.trouble.lock() = Some(reason);
     }
 }

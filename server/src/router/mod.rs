@@ -12,6 +12,7 @@ mod load;
 mod look;
 mod perform;
 mod trail;
+mod trouble;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ use crate::metrics::Metrics;
 use crate::store::Store;
 use addresses::Addresses;
 use trail::{Station, Trail};
+use trouble::Trouble;
 
 pub(crate) use commit::Committer;
 pub use inside::OnlineSession;
@@ -122,8 +124,7 @@ pub(crate) struct Router {
     metrics: Arc<Metrics>,
     runtime: tokio::runtime::Handle,
     stopping: AtomicBool,
-    /// Why the last commit failed, if it did.
-    trouble: Mutex<Option<String>>,
+    trouble: Trouble,
 }
 
 impl std::fmt::Debug for Router {
@@ -170,7 +171,7 @@ impl Router {
             metrics,
             runtime: tokio::runtime::Handle::current(),
             stopping: AtomicBool::new(false),
-            trouble: Mutex::new(None),
+            trouble: Trouble::default(),
         });
         commit::start(&router)?;
         load::start(&router)?;
@@ -362,9 +363,9 @@ impl Router {
         self.clock.now().wall_ms
     }
 
-    /// Why the store does not take messages, if it does not.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        self.trouble.lock().clone()
+    /// True while the store does not take messages.
+    pub(crate) fn is_in_trouble(&self) -> bool {
+        self.trouble.is_there()
     }
 
     /// Held while old messages are removed; blocks.

@@ -154,6 +154,7 @@ impl Router {
         let count = records.len();
         match self.store.commit(records, &mut verdicts) {
             Ok(()) => {
+                self.trouble.over();
                 self.metrics.decided(records, &verdicts);
                 trail::committed(records, &verdicts);
                 guarded.remember(&verdicts);
@@ -163,10 +164,10 @@ impl Router {
             Err(error) => {
                 self.metrics.decided(records, &[]);
                 trail::committed(records, &[]);
-                let reason = error.to_string();
+                self.trouble.found(&error, count);
                 let input = Input::CommitFailed {
                     count,
-                    reason: &reason,
+                    reason: error.to_senders(),
                 };
                 guarded.shard.on(now, input, follow);
             }

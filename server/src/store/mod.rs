@@ -395,6 +395,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What whoever sent a message that cannot be stored is told: where it lies, and what the system
+    /// says, is the operator's business.
+    #[must_use]
+    pub fn to_senders(&self) -> &'static str {
+        match self {
+            StoreError::DiskFull { .. } => "the server's disk is full; try again later",
+            _ => "the server cannot store messages now; try again later",
+        }
+    }
+
     /// True if what was to be committed may be stored or not: only a repetition can tell.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
