@@ -108,7 +108,10 @@ impl Driver {
         for (key, seq) in std::mem::take(&mut self.unredacted.messages) {
             let store = self.router.store().clone();
             let of = key.clone();
-            let redacted = self.router.blocking(move || store.redact(&of, seq, None)).await;
+            let redacted = self
+                .router
+                .blocking(move || store.redact(&of, seq, None))
+                .await;
             if let Err(error) = redacted {
                 tracing::error!(%error, "a recalled message has its text still; the store is asked again");
                 self.unredacted.again_at = Some(Instant::now() + REDACT_AGAIN);
