@@ -56,13 +56,8 @@ pub struct LoginRecord {
 pub enum Verdict {
     /// Stored, numbered, on disk.
     New(MessageRef),
-    /// It was stored before, with the same content.
-    Duplicate {
-        /// The number that it has.
-        seq: u64,
-        /// When it was taken into custody.
-        time_ms: i64,
-    },
+    /// It was stored before, with the same content: as this.
+    Duplicate(MessageRef),
     /// Another message with this key, but other content, is stored.
     Conflict,
     /// Not stored, and repeating will not help until something changes.

@@ -12,6 +12,7 @@ pub mod desk;
 pub mod ids;
 pub mod limits;
 pub mod message;
+pub mod node;
 pub mod secret;
 pub mod session;
 pub mod shard;

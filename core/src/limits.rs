@@ -138,6 +138,13 @@ pub const OUTBOX_BYTES_MAX: usize = 512 << 10;
 /// Bytes of messages that wait for the committer, all sessions together.
 /// Beyond: nothing is read.
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Records in one transaction: bounds the wait of those behind.
+/// Beyond: the next transaction has them.
+pub const COMMIT_RECORDS_MAX: usize = 4096;
+/// A commit whose outcome is unknown is repeated after this; the wait doubles each time.
+pub const COMMIT_REPEAT_MS_MIN: u64 = 10;
+/// Longest wait between two attempts of one commit.
+pub const COMMIT_REPEAT_MS_MAX: u64 = 1_000;
 
 // # TLS
 

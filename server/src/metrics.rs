@@ -185,7 +185,7 @@ impl Metrics {
             };
             let outcome = match verdicts.get(at) {
                 Some(Verdict::New(_)) => 0,
-                Some(Verdict::Duplicate { .. }) => 1,
+                Some(Verdict::Duplicate(_)) => 1,
                 Some(Verdict::Conflict) => 2,
                 Some(Verdict::Refused(_)) => 3,
                 Some(Verdict::Login(_)) => continue,

@@ -17,17 +17,17 @@ mod rng;
 mod trace;
 mod world;
 
-/// A deliberate mistake in the simulator, to prove that the checkers can fail.
+/// A deliberate mistake in the simulator or in the node, to prove that the checkers can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
     /// The driver acknowledges when a record is queued, not when it is stored.
     AckBeforeCommit,
     /// The disk loses the last commit when the process dies.
     ForgetOnCrash,
-    /// The driver drops a verdict now and then.
-    DropVerdict,
-    /// What a lost commit had stored is taken for an old duplicate when the batch is repeated.
-    RepeatIsDuplicate,
+    /// The disk answers two records with each other's verdict now and then.
+    SwapVerdicts,
+    /// The node itself errs.
+    Node(tidings_core::node::Mistake),
     /// The driver forgets to answer a load now and then.
     DropLoad,
     /// Frames on a stream overtake one another.

@@ -1,5 +1,6 @@
 //! A fixed budget of seeds, the seeds that once failed, and proof that the checkers can fail.
 
+use tidings_core::node::Mistake;
 use tidings_sim::{Mutation, Options, run};
 
 fn must_hold(seed: u64) {
@@ -122,16 +123,29 @@ fn a_disk_that_forgets_is_caught() {
 }
 
 #[test]
-fn a_dropped_verdict_is_caught() {
+fn swapped_verdicts_are_caught() {
     must_be_caught(
-        Mutation::DropVerdict,
+        Mutation::SwapVerdicts,
         &["acknowledged", "refused", "liveness", "stored"],
     );
 }
 
 #[test]
 fn a_repeated_batch_taken_for_duplicates_is_caught() {
-    must_be_caught(Mutation::RepeatIsDuplicate, &["unseen", "lost"]);
+    let mistake = Mutation::Node(Mistake::RepeatIsDuplicate);
+    must_be_caught(mistake, &["unseen", "lost"]);
+}
+
+#[test]
+fn h2_a_refusal_of_what_may_be_stored_is_caught() {
+    let mistake = Mutation::Node(Mistake::RefuseAfterUnknown);
+    must_be_caught(mistake, &["refused", "unseen"]);
+}
+
+#[test]
+fn a_batch_that_is_not_repeated_is_caught() {
+    let mistake = Mutation::Node(Mistake::ForgetUnknown);
+    must_be_caught(mistake, &["acknowledged", "refused", "liveness", "stored"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the shard wants done: its whole output.
 
 use super::Submission;
-use crate::custody::{Cursor, Draft, Record, Want};
+use crate::custody::{Cursor, Draft, Want};
 use crate::ids::{DeviceId, LinkId, Name};
 use crate::message::MessageRef;
 use crate::secret::Secret;
@@ -64,8 +64,6 @@ pub enum Action {
         /// Whatever the application sends along.
         extra: Option<String>,
     },
-    /// Commit a record; answer with [`Input::Verdict`] or [`Input::CommitFailed`], in order.
-    Commit(Record),
     /// Remember a cursor, at leisure.
     Remember(Cursor),
     /// A session has acknowledged a message; for whoever follows it. What counts is the cursor.

@@ -267,7 +267,7 @@ impl Shard {
             from: draft.from.clone(),
             to: draft.to.clone(),
         });
-        actions.push(Action::Commit(Record::Message(draft)));
+        self.records.push(Record::Message(draft));
         if let Some(session) = self.session_mut(link) {
             session.undecided = session.undecided.saturating_add(1);
             if usize::from(session.undecided) >= limits::UNDECIDED_PER_SESSION_MAX

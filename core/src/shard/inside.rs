@@ -81,7 +81,7 @@ impl Shard {
             return actions.push(Action::Submitted { ticket, outcome });
         }
         self.undecided.push_back(Undecided::Submitted { ticket });
-        actions.push(Action::Commit(Record::Message(draft)));
+        self.records.push(Record::Message(draft));
     }
 
     pub(super) fn submitted(

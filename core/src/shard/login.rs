@@ -119,7 +119,7 @@ impl Shard {
             now_ms: now.wall_ms,
         };
         self.undecided.push_back(Undecided::Login { link });
-        actions.push(Action::Commit(Record::Login(record)));
+        self.records.push(Record::Login(record));
     }
 
     /// True if the login being decided is the one that made this session: its datagram was doubled,

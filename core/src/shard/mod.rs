@@ -25,7 +25,7 @@ pub use inside::{SessionView, Submission};
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::custody::{Backlog, Draft, Loaded, Verdict, Want};
+use crate::custody::{Backlog, Draft, Loaded, Record, Verdict, Want};
 use crate::deadline::Deadlines;
 use crate::ids::{LinkId, Name};
 use crate::limits;
@@ -263,6 +263,8 @@ pub struct Shard {
     /// The accounts of their agents.
     desk_agents: HashSet<Name>,
     undecided: VecDeque<Undecided>,
+    /// What is to be kept, until it is taken.
+    records: Vec<Record>,
     /// Verdicts and failures so far.
     decided: u64,
     /// The last messages to groups, for sessions that were reading their backlog when they came.
@@ -297,6 +299,7 @@ impl Shard {
             teams: HashSet::new(),
             desk_agents: HashSet::new(),
             undecided: VecDeque::new(),
+            records: Vec::new(),
             decided: 0,
             recent: Recent::default(),
             deadlines: Deadlines::default(),
@@ -432,6 +435,12 @@ impl Shard {
             Input::Pass(message) => self.pass_on(None, &message, actions),
             Input::Tick => self.tick(now, actions),
         }
+    }
+
+    /// What is to be made durable, in order: whoever commits it takes it from here, and answers each
+    /// with [`Input::Verdict`] or [`Input::CommitFailed`], in the same order.
+    pub fn records(&mut self) -> &mut Vec<Record> {
+        &mut self.records
     }
 
     /// When [`Input::Tick`] is due.

@@ -36,8 +36,9 @@ impl Shard {
                         self.acknowledge(link, id, (to, from), custody, actions);
                         self.route(now, Some(link), &message, actions);
                     }
-                    Verdict::Duplicate { seq, time_ms } => {
-                        self.acknowledge(link, id, (to, from), (seq, time_ms), actions);
+                    Verdict::Duplicate(stored) => {
+                        let custody = (stored.seq, stored.time_ms);
+                        self.acknowledge(link, id, (to, from), custody, actions);
                     }
                     Verdict::Conflict => {
                         let text = format!(

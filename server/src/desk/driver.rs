@@ -604,7 +604,7 @@ fn problem(outcome: Option<Submission>) -> String {
 /// What became of an agent's text.
 fn said(id: &str, outcome: Option<&Submission>) -> Result<(), DeskError> {
     match outcome {
-        Some(Submission::Decided(Verdict::New(_) | Verdict::Duplicate { .. })) => Ok(()),
+        Some(Submission::Decided(Verdict::New(_) | Verdict::Duplicate(_))) => Ok(()),
         Some(Submission::Decided(Verdict::Conflict)) => Err(DeskError::Id {
             id: id.to_owned(),
             problem: "was used for another content; use a new id for each message".to_owned(),

@@ -170,8 +170,8 @@ impl Send {
             Submission::Decided(Verdict::New(message)) => {
                 Ok(taken(message.seq, message.time_ms, false))
             }
-            Submission::Decided(Verdict::Duplicate { seq, time_ms }) => {
-                Ok(taken(seq, time_ms, true))
+            Submission::Decided(Verdict::Duplicate(stored)) => {
+                Ok(taken(stored.seq, stored.time_ms, true))
             }
             Submission::Decided(Verdict::Refused(refusal)) => Err(refusal.into()),
             Submission::Decided(Verdict::Conflict | Verdict::Login(_)) => Err(SendError::Conflict),

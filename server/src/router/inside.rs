@@ -53,7 +53,11 @@ impl Router {
             user: credentials.user.clone(),
             token: credentials.token.expose().to_owned(),
             extra: credentials.extra.clone(),
-            transport: guarded.shard.transport_of(link).unwrap_or(Transport::Local),
+            transport: guarded
+                .node
+                .shard()
+                .transport_of(link)
+                .unwrap_or(Transport::Local),
             address: guarded.end(link).and_then(LinkEnd::address),
         };
         let decision = self.door.verify(credentials);
@@ -80,14 +84,18 @@ impl Router {
             transport,
         } = &event
         {
-            let number = guarded.shard.session_of(*link).map(|view| view.device_id);
+            let number = guarded
+                .node
+                .shard()
+                .session_of(*link)
+                .map(|view| view.device_id);
             if let Some(Some(entry)) = guarded.links.get_mut(slot(*link)) {
                 entry.since_ms = now.wall_ms;
                 entry.device = number.unwrap_or(entry.device);
             }
             self.metrics.login(true);
             if self.hooks.is_some() {
-                let view = guarded.shard.session_of(*link);
+                let view = guarded.node.shard().session_of(*link);
                 session = Some(Arc::new(SessionInfo {
                     link: *link,
                     user: user.clone(),
@@ -108,7 +116,8 @@ impl Router {
     }
 
     /// Queues what happened for the listener; under the lock, so that order is that of the events.
-    pub(super) fn publish(&self, todo: &Todo) {
+    pub(super) fn publish(&self, guarded: &mut Guarded, todo: &mut Todo) {
+        todo.wake_committer |= self.committer.look(guarded);
         if todo.tell.is_empty() {
             return;
         }
@@ -158,7 +167,7 @@ impl Router {
             return None;
         }
         let end = Arc::new(LocalEnd::default());
-        let link = guarded.shard.open(now, Transport::Local);
+        let link = guarded.node.open(now, Transport::Local);
         guarded.register(link, LinkEnd::Local(end.clone()));
         Some((link, end))
     }
@@ -183,7 +192,12 @@ impl Router {
     pub(super) fn end_sessions(&self) {
         let links: Vec<LinkId> = {
             let guarded = self.guarded.lock();
-            guarded.shard.sessions().map(|view| view.link).collect()
+            guarded
+                .node
+                .shard()
+                .sessions()
+                .map(|view| view.link)
+                .collect()
         };
         for link in links {
             self.closed(link);
@@ -215,7 +229,7 @@ impl Router {
                 guarded.next_ticket += 1;
                 guarded.submissions.insert(ticket, sender);
                 let input = Input::Submit { ticket, draft };
-                guarded.shard.on(now, input, &mut actions);
+                guarded.node.on(now, input, &mut actions);
                 receivers.push(receiver);
             }
             self.perform(now, &mut guarded, actions, &mut todo);
@@ -264,11 +278,11 @@ impl Router {
         };
         match user {
             Some(user) => {
-                let links = guarded.shard.links_of(user).iter();
-                let views = links.filter_map(|link| guarded.shard.session_of(*link));
+                let links = guarded.node.shard().links_of(user).iter();
+                let views = links.filter_map(|link| guarded.node.shard().session_of(*link));
                 views.map(describe).collect()
             }
-            None => guarded.shard.sessions().map(describe).collect(),
+            None => guarded.node.shard().sessions().map(describe).collect(),
         }
     }
 

@@ -23,13 +23,13 @@ impl Router {
             notices_missed: self.notices_missed(),
             ..Sample::default()
         };
-        let (records, bytes) = self.committer.depth();
-        (sample.queue_records, sample.queue_bytes) = (records as u64, bytes as u64);
         {
             let guarded = self.guarded.lock();
+            sample.queue_records = guarded.node.gathered().len() as u64;
+            sample.queue_bytes = guarded.node.gathered_bytes() as u64;
             sample.submissions = guarded.submissions.len() as u64;
             for entry in guarded.links.iter().flatten() {
-                let Some(transport) = guarded.shard.transport_of(entry.link) else {
+                let Some(transport) = guarded.node.shard().transport_of(entry.link) else {
                     continue;
                 };
                 sample.connections[place(transport)] += 1;
@@ -38,7 +38,7 @@ impl Router {
                 };
                 sample.slow_readers += u64::from(stream.is_held_back());
             }
-            sample.sessions = guarded.shard.sessions().count() as u64;
+            sample.sessions = guarded.node.shard().sessions().count() as u64;
         }
         self.metrics.read(&sample)
     }

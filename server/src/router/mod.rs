@@ -1,8 +1,8 @@
-//! Drives a shard: feeds it what the links and the store report, and carries out what it decides.
+//! Drives a node: feeds it what the links and the store report, and carries out what it decides.
 //!
 //! One lock covers deciding, appending to outboxes and queueing for the commit, so that order is
-//! what the shard says it is; no system call is made under it. What must be sent is sent after it
-//! is released, by whoever fed the shard: an I/O task or the committer. Called by `transport`,
+//! what the node says it is; no system call is made under it. What must be sent is sent after it
+//! is released, by whoever fed the node: an I/O task or the committer. Called by `transport`,
 //! `commit` and `load`; calls `link`, `store` and `hooks`.
 
 mod addresses;
@@ -20,10 +20,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use parking_lot::Mutex;
-use tidings_core::custody::{Cursor, Draft, Record};
+use tidings_core::custody::{Cursor, Draft};
 use tidings_core::ids::{DeviceId, LinkId};
+use tidings_core::node::Node;
 use tidings_core::session::Transport;
-use tidings_core::shard::{Action, CloseReason, Config, Input, Shard, Submission};
+use tidings_core::shard::{Action, CloseReason, Config, Input, Submission};
 use tidings_core::wire::mobileimsdk::Frame;
 use tokio::sync::oneshot;
 
@@ -70,15 +71,15 @@ struct LinkEntry {
 /// Everything under the one lock.
 #[derive(Debug)]
 struct Guarded {
-    shard: Shard,
+    node: Node,
     /// By the low half of the link's number, which the shard uses again.
     links: Vec<Option<LinkEntry>>,
     addresses: Addresses,
     encoder: Encoder,
-    /// Empty between two inputs, like the next two; kept for their memory.
+    /// Empty between two inputs, like the next one; kept for their memory.
     actions: Vec<Action>,
     follow: Vec<Action>,
-    records: Vec<Record>,
+    committing: commit::Committing,
     /// Who waits for the fate of a message that no session sent, by ticket.
     submissions: HashMap<u64, oneshot::Sender<Submission>>,
     next_ticket: u64,
@@ -152,13 +153,13 @@ impl Router {
             retaining: Mutex::new(()),
             frame_bytes_max: config.frame_bytes_max,
             guarded: Mutex::new(Guarded {
-                shard: Shard::new(config),
+                node: Node::new(config),
                 links: Vec::new(),
                 addresses: Addresses::default(),
                 encoder: Encoder::new(server_timestamp),
                 actions: Vec::new(),
                 follow: Vec::new(),
-                records: Vec::new(),
+                committing: commit::Committing::default(),
                 submissions: HashMap::new(),
                 next_ticket: 0,
                 trail: Trail::default(),
@@ -199,7 +200,7 @@ impl Router {
     pub(crate) fn open_stream(&self, link: &Arc<StreamLink>, transport: Transport) -> LinkId {
         let now = self.clock.now();
         let mut guarded = self.guarded.lock();
-        let id = guarded.shard.open(now, transport);
+        let id = guarded.node.open(now, transport);
         guarded.register(id, LinkEnd::Stream(link.clone()));
         id
     }
@@ -218,7 +219,7 @@ impl Router {
             Arrival::Unreadable(reason) => Input::Unreadable { link, reason },
             Arrival::Heard => Input::Heard { link },
         });
-        guarded.shard.on_all(now, inputs, &mut actions);
+        guarded.node.on_all(now, inputs, &mut actions);
         self.perform(now, &mut guarded, actions, &mut todo);
         drop(guarded);
         self.finish(todo);
@@ -236,13 +237,13 @@ impl Router {
         let mut actions = std::mem::take(&mut guarded.actions);
         for (from, frame, bytes) in arrivals {
             let known = guarded.addresses.find(from, &guarded.links);
-            if known.is_some_and(|link| guarded.shard.is_saturated(link)) {
+            if known.is_some_and(|link| guarded.node.shard().is_saturated(link)) {
                 continue; // a datagram cannot be read later; its sender sends it again
             }
             let link = match known {
                 Some(link) => link,
                 None if frame.kind == tidings_core::wire::code::LOGIN => {
-                    let link = guarded.shard.open(now, Transport::Udp);
+                    let link = guarded.node.open(now, Transport::Udp);
                     guarded.register(link, LinkEnd::Datagram(Box::new((socket.clone(), from))));
                     let Guarded {
                         addresses, links, ..
@@ -261,13 +262,13 @@ impl Router {
             };
             trail::received(link, &frame);
             guarded
-                .shard
+                .node
                 .on(now, Input::Frame { link, frame, bytes }, &mut actions);
             // A refused login must forget its address before the next datagram from it.
             actions = self.perform_some(now, &mut guarded, actions, &mut todo);
         }
         guarded.actions = actions;
-        self.publish(&todo);
+        self.publish(&mut guarded, &mut todo);
         drop(guarded);
         self.finish(todo);
     }
@@ -278,7 +279,7 @@ impl Router {
         let mut guarded = self.guarded.lock();
         let mut todo = Todo::default();
         let mut actions = std::mem::take(&mut guarded.actions);
-        guarded.shard.on(now, input, &mut actions);
+        guarded.node.on(now, input, &mut actions);
         self.perform(now, &mut guarded, actions, &mut todo);
         drop(guarded);
         self.finish(todo);
@@ -293,12 +294,12 @@ impl Router {
     fn tick(&self) {
         let now = self.clock.now();
         let mut guarded = self.guarded.lock();
-        if guarded.shard.next_deadline().is_none_or(|at| at > now.mono) {
+        if guarded.node.next_deadline().is_none_or(|at| at > now.mono) {
             return;
         }
         let mut todo = Todo::default();
         let mut actions = std::mem::take(&mut guarded.actions);
-        guarded.shard.on(now, Input::Tick, &mut actions);
+        guarded.node.on(now, Input::Tick, &mut actions);
         self.perform(now, &mut guarded, actions, &mut todo);
         drop(guarded);
         self.finish(todo);
@@ -328,7 +329,7 @@ impl Router {
         for link in self.streams() {
             link.pause(true);
         }
-        while !self.committer.is_idle() && tokio::time::Instant::now() < until {
+        while !self.is_committed() && tokio::time::Instant::now() < until {
             tokio::time::sleep(pause).await;
         }
         self.close_locals();
@@ -344,7 +345,7 @@ impl Router {
             link.abort();
         }
         self.end_sessions();
-        self.committer.stop();
+        self.stop_committing();
         self.loader.stop();
     }
 
@@ -436,13 +437,5 @@ fn close_words(reason: CloseReason) -> (u16, &'static str) {
         CloseReason::Store => (1011, "the store does not answer"),
         CloseReason::TooManyHeld => (1008, "too many frames before the login was decided"),
         _ => (1000, "Bye"),
-    }
-}
-
-/// A record and about how many bytes it holds.
-fn weight(record: &Record) -> usize {
-    match record {
-        Record::Message(draft) => draft.body.len() + draft.id.len() + 128,
-        Record::Login(_) => 256,
     }
 }

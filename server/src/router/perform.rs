@@ -1,14 +1,14 @@
-//! Carrying out a shard's actions.
+//! Carrying out a node's actions.
 
 use std::sync::Arc;
 
-use tidings_core::custody::{Record, Verdict, Want};
+use tidings_core::custody::{Verdict, Want};
 use tidings_core::ids::LinkId;
 use tidings_core::message::MessageRef;
 use tidings_core::shard::{Action, CloseReason, Event, Input};
 use tidings_core::time::Now;
 
-use super::trail::{self, Station, stage};
+use super::trail::{Station, stage};
 use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, end_of, load, slot};
 use crate::auth::{Credentials, Decision};
 use crate::link::{Custody, LinkEnd, StreamLink};
@@ -24,7 +24,7 @@ impl Router {
         todo: &mut Todo,
     ) {
         guarded.actions = self.perform_some(now, guarded, actions, todo);
-        self.publish(todo);
+        self.publish(guarded, todo);
     }
 
     /// The same; returns the emptied list.
@@ -35,15 +35,10 @@ impl Router {
         mut actions: Vec<Action>,
         todo: &mut Todo,
     ) -> Vec<Action> {
-        let mut records = std::mem::take(&mut guarded.records);
         let mut follow = std::mem::take(&mut guarded.follow);
         loop {
             for action in actions.drain(..) {
                 match action {
-                    Action::Commit(record) => {
-                        trail::decided(&record);
-                        self.queue(record, &mut records, todo);
-                    }
                     Action::Verify {
                         link,
                         user,
@@ -61,7 +56,7 @@ impl Router {
                             Decision::Now(code) => {
                                 self.refused_if(code);
                                 let input = Input::Verified { link, code };
-                                guarded.shard.on(now, input, &mut follow);
+                                guarded.node.on(now, input, &mut follow);
                             }
                             Decision::Later(answer) => todo.verify.push((link, answer)),
                         }
@@ -93,24 +88,14 @@ impl Router {
                     other => guarded.emit(now, other, todo),
                 }
             }
-            if !records.is_empty() {
-                self.commit_at_once(now, guarded, &mut records, &mut follow);
+            if self.immediate {
+                self.commit_at_once(now, guarded, &mut follow);
             }
             if follow.is_empty() {
-                guarded.records = records;
                 guarded.follow = follow;
                 return actions;
             }
             std::mem::swap(&mut actions, &mut follow);
-        }
-    }
-
-    /// To be committed in line, or by the committer.
-    fn queue(&self, record: Record, at_once: &mut Vec<Record>, todo: &mut Todo) {
-        if self.immediate {
-            at_once.push(record);
-        } else {
-            todo.wake_committer |= self.committer.push(record);
         }
     }
 
@@ -138,61 +123,23 @@ impl Router {
             wants,
             loaded,
         };
-        guarded.shard.on(now, input, follow);
+        guarded.node.on(now, input, follow);
         None
     }
 
     /// A store without a disk answers in line.
-    fn commit_at_once(
-        &self,
-        now: Now,
-        guarded: &mut Guarded,
-        records: &mut Vec<Record>,
-        follow: &mut Vec<Action>,
-    ) {
-        let mut verdicts: Vec<Verdict> = Vec::with_capacity(records.len());
-        let count = records.len();
-        match self.store.commit(records, &mut verdicts) {
-            Ok(()) => {
-                self.trouble.over();
-                self.metrics.decided(records, &verdicts);
-                trail::committed(records, &verdicts);
-                guarded.remember(&verdicts);
-                let verdicts = verdicts.into_iter().map(Input::Verdict);
-                guarded.shard.on_all(now, verdicts, follow);
-            }
-            Err(error) => {
-                self.metrics.decided(records, &[]);
-                trail::committed(records, &[]);
-                self.trouble.found(&error, count);
-                let input = Input::CommitFailed {
-                    count,
-                    reason: error.to_senders(),
-                };
-                guarded.shard.on(now, input, follow);
-            }
+    fn commit_at_once(&self, now: Now, guarded: &mut Guarded, follow: &mut Vec<Action>) {
+        while let Some(batch) = guarded.node.next_batch(now.mono) {
+            let mut verdicts: Vec<Verdict> = Vec::with_capacity(batch.records().len());
+            let outcome = self.store.commit(batch.records(), &mut verdicts);
+            self.committed(now, guarded, batch, (outcome, verdicts), follow);
         }
-        records.clear();
     }
 
     fn refused_if(&self, code: i32) {
         if code != tidings_core::wire::code::OK {
             self.metrics.login(false);
         }
-    }
-
-    /// The verdicts on a batch, from the committer.
-    pub(super) fn verdicts(&self, verdicts: Vec<Verdict>) {
-        let now = self.clock.now();
-        let mut guarded = self.guarded.lock();
-        let mut todo = Todo::default();
-        let mut actions = std::mem::take(&mut guarded.actions);
-        guarded.remember(&verdicts);
-        let verdicts = verdicts.into_iter().map(Input::Verdict);
-        guarded.shard.on_all(now, verdicts, &mut actions);
-        self.perform(now, &mut guarded, actions, &mut todo);
-        drop(guarded);
-        self.finish(todo);
     }
 
     /// What is done after the lock is released.
@@ -250,14 +197,6 @@ impl Router {
 }
 
 impl Guarded {
-    fn remember(&mut self, verdicts: &[Verdict]) {
-        for verdict in verdicts {
-            if let Verdict::New(message) = verdict {
-                self.trail.stored(message);
-            }
-        }
-    }
-
     /// Everything that ends in an outbox, and what is remembered of it.
     fn emit(&mut self, now: Now, action: Action, todo: &mut Todo) {
         let (links, encoder) = (&self.links, &mut self.encoder);

@@ -139,10 +139,12 @@ pub(super) fn received(link: LinkId, frame: &Frame<'_>) {
     }
 }
 
-/// It goes to the store.
-pub(super) fn decided(record: &Record) {
-    if let Record::Message(draft) = record {
-        stage!(id = %draft.id, from = %draft.from, to = %draft.to, "decided");
+/// A batch goes to the store.
+pub(super) fn decided(batch: &[Record]) {
+    for record in batch {
+        if let Record::Message(draft) = record {
+            stage!(id = %draft.id, from = %draft.from, to = %draft.to, "decided");
+        }
     }
 }
 
@@ -158,7 +160,9 @@ pub(super) fn committed(batch: &[Record], verdicts: &[Verdict]) {
         let id = &draft.id;
         match verdicts.get(at) {
             Some(Verdict::New(message)) => stage!(%id, seq = message.seq, "committed"),
-            Some(Verdict::Duplicate { seq, .. }) => stage!(%id, seq, "was committed before"),
+            Some(Verdict::Duplicate(stored)) => {
+                stage!(%id, seq = stored.seq, "was committed before");
+            }
             Some(verdict) => stage!(%id, ?verdict, "refused by the store"),
             None => stage!(%id, "not committed"),
         }

@@ -129,7 +129,7 @@ impl<'a, B: Below> Planner<'a, B> {
         let hash = self.tail.hash(&draft.from, &draft.to, &draft.id);
         // Before membership: what was acknowledged once is acknowledged again, whoever left since.
         if let Some(stored) = self.find(hash, draft)? {
-            return Ok(repeat(&stored, draft));
+            return Ok(repeat(stored, draft));
         }
         if draft.to.starts_with('#') && &*draft.from != SERVER {
             match self.below.member(&draft.to, &draft.from)? {
@@ -299,12 +299,9 @@ impl<'a, B: Below> Planner<'a, B> {
 }
 
 /// What a sender is told about a message that is stored already.
-fn repeat(stored: &Message, draft: &Draft) -> Verdict {
+fn repeat(stored: MessageRef, draft: &Draft) -> Verdict {
     if stored.typeu == draft.typeu && stored.body == draft.body {
-        Verdict::Duplicate {
-            seq: stored.seq,
-            time_ms: stored.time_ms,
-        }
+        Verdict::Duplicate(stored)
     } else {
         Verdict::Conflict
     }

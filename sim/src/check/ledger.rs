@@ -116,7 +116,7 @@ impl Ledger {
             let same = entry.message.typeu == draft.typeu && entry.message.body == draft.body;
             let seq = entry.message.seq;
             return match verdict {
-                Verdict::Duplicate { seq: told, .. } if same && *told == seq => Ok(()),
+                Verdict::Duplicate(told) if same && told.seq == seq => Ok(()),
                 Verdict::Conflict if !same => Ok(()),
                 other => Err(format!("stored once: {from} to {to} {id} again: {other:?}")),
             };

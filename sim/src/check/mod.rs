@@ -85,10 +85,6 @@ impl Checker {
         self.logins
     }
 
-    pub(crate) fn last_position(&self) -> u64 {
-        self.ledger.last_position
-    }
-
     pub(crate) fn group(&mut self, group: &Name, members: &[Name]) {
         self.ledger.set_group(group, members);
     }
@@ -174,7 +170,7 @@ impl Checker {
             | Action::Resume { link } => *link,
             Action::Remember(cursor) => return self.remembered(cursor),
             // Asking and submitting belong to embedding applications, which this world has none of.
-            Action::Commit(_) | Action::Tell(_) | Action::Submitted { .. } => return,
+            Action::Tell(_) | Action::Submitted { .. } => return,
         };
         if !self.links.contains_key(&link) {
             return self.fail(format!("{link:?} has ended, but: {action:?}"));

@@ -1,7 +1,7 @@
 //! What one input may lead to.
 
 use tidings_core::custody::{Record, Verdict};
-use tidings_core::ids::LinkId;
+use tidings_core::ids::{LinkId, Name};
 use tidings_core::shard::Action;
 use tidings_core::wire::code;
 use tidings_core::wire::mobileimsdk::Frame;
@@ -11,8 +11,8 @@ use tidings_core::wire::mobileimsdk::Frame;
 pub(crate) enum Question {
     /// Anything.
     Any,
-    /// It is refused, and the session stays.
-    Refused(String),
+    /// It is refused, not acknowledged.
+    Refused { id: Name, what: String },
     /// It is not stored.
     NotStored(String),
 }
@@ -27,37 +27,50 @@ impl Question {
         }
     }
 
-    pub(crate) fn verdict(record: &Record, verdict: &Verdict) -> Question {
-        match (record, verdict) {
+    /// `at` in a batch.
+    pub(crate) fn verdict(at: usize, records: &[Record], verdicts: &[Verdict]) -> Question {
+        match (&records[at], &verdicts[at]) {
             (Record::Message(draft), Verdict::Conflict | Verdict::Refused(_)) => {
-                Question::Refused(format!("{} to {} {}", draft.from, draft.to, draft.id))
+                // The same id with another content may be acknowledged in the same batch.
+                let taken = |(record, verdict): (&Record, &Verdict)| {
+                    matches!((record, verdict),
+                        (Record::Message(other), Verdict::New(_) | Verdict::Duplicate(_))
+                        if other.id == draft.id)
+                };
+                if records.iter().zip(verdicts).any(taken) {
+                    return Question::Any;
+                }
+                let what = format!("{} to {} {}", draft.from, draft.to, draft.id);
+                let id = draft.id.clone();
+                Question::Refused { id, what }
             }
             _ => Question::Any,
         }
     }
 
-    /// Holds the actions against it.
-    pub(crate) fn judge(self, link: LinkId, actions: &[Action]) -> Result<(), String> {
-        let acknowledges = |a: &Action| matches!(a, Action::Acknowledge { .. });
-        let delivers = |a: &Action| matches!(a, Action::Deliver { .. });
-        let closes =
-            |a: &Action| matches!(a, Action::Close { link: closed, .. } if *closed == link);
+    /// Holds the actions against it; `stores` says whether something is to be kept.
+    pub(crate) fn judge(
+        self,
+        link: LinkId,
+        actions: &[Action],
+        stores: bool,
+    ) -> Result<(), String> {
+        let acknowledges = |id: &str| {
+            actions.iter().any(
+                |a| matches!(a, Action::Acknowledge { link: to, id: of, .. } if *to == link && **of == *id),
+            )
+        };
         match self {
             Question::Any => Ok(()),
-            Question::Refused(what) => {
-                if actions
-                    .iter()
-                    .any(|a| acknowledges(a) || delivers(a) || closes(a))
-                {
-                    return Err(format!(
-                        "refused with the session staying: {what}: {actions:?}"
-                    ));
+            Question::Refused { id, what } => {
+                if acknowledges(&id) {
+                    return Err(format!("refused and acknowledged: {what}: {actions:?}"));
                 }
                 Ok(())
             }
             Question::NotStored(what) => {
-                let stores = |a: &Action| matches!(a, Action::Commit(_));
-                if actions.iter().any(|a| stores(a) || acknowledges(a)) {
+                let any = |a: &Action| matches!(a, Action::Acknowledge { .. });
+                if stores || actions.iter().any(any) {
                     return Err(format!("stored or acknowledged: {what}: {actions:?}"));
                 }
                 Ok(())

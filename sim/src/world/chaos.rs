@@ -12,6 +12,9 @@ use super::{Chaos, Event, ProcessEvent, World, encode};
 /// Beyond, one at a time over a slow network takes longer than a run.
 const MESSAGES_MAX: usize = 500;
 
+/// What an application sends before it waits for answers.
+const APP_MESSAGES_MAX: usize = 50;
+
 impl World {
     pub(super) fn next_chaos(&mut self, chaos: Chaos) {
         let mean = match chaos {
@@ -52,6 +55,9 @@ impl World {
     fn trouble(&mut self, chaos: Chaos, client: usize) {
         if let Chaos::AppRestart = chaos {
             self.log(format_args!("client {client} starts again"));
+            if self.clients[client].app.is_some() {
+                return self.app_restart(client);
+            }
             self.come_back(client, 1_000);
             return self.clients[client].forget();
         }
@@ -170,6 +176,11 @@ impl World {
         if !online && !ours {
             return;
         }
+        // One at a time over a slow network, more than this takes longer than a run.
+        let app = self.clients[client].app.as_ref();
+        if app.is_some_and(|app| app.unacknowledged() >= APP_MESSAGES_MAX) {
+            return;
+        }
         let user = self.clients[client].plan.user.clone();
         let to = self.receiver(&user);
         let me = &mut self.clients[client];
@@ -184,7 +195,7 @@ impl World {
             format!("c{client}-{number}")
         };
         let mix = self.plan.mix;
-        if online && self.misbehave(client, &user, &to, &id) {
+        if online && !ours && self.misbehave(client, &user, &to, &id) {
             return;
         }
         let bytes = if self.rng.app.chance(mix.too_large) {
@@ -210,7 +221,9 @@ impl World {
         self.check.said(client, &user, &out);
         self.clients[client].outbox.push(out);
         let at = self.clients[client].outbox.len() - 1;
-        if online {
+        if ours {
+            self.app_says(client, at);
+        } else {
             self.send_out(client, at);
         }
     }

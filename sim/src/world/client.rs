@@ -1,8 +1,8 @@
-//! What a client remembers: a MobileIMSDK client as those in use behave, or one
-//! of ours, which keeps its cursor and its outbox.
+//! What a client remembers: a MobileIMSDK client, or one of ours, which is an [`App`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::app::App;
 use crate::plan::ClientPlan;
 
 /// MobileIMSDK clients remember a received id for so long.
@@ -55,14 +55,20 @@ pub(crate) struct Client {
     /// Refused for a reason that lasts.
     pub(crate) refused_until: u64,
     known: BTreeMap<String, u64>,
-    shown: BTreeMap<String, BTreeSet<u64>>,
+    /// The production client, if it is one of ours.
+    pub(crate) app: Option<Box<App>>,
     /// Ids that were used with other content on purpose.
     pub(crate) poisoned: BTreeSet<(String, String)>,
 }
 
 impl Client {
-    pub(crate) fn new(plan: ClientPlan) -> Client {
+    pub(crate) fn new(plan: ClientPlan, random: u64) -> Client {
+        let app = plan
+            .ours
+            .is_some()
+            .then(|| Box::new(App::new(&plan, random)));
         Client {
+            app,
             plan,
             conn: None,
             state: State::Off { again: 0 },
@@ -75,7 +81,6 @@ impl Client {
             last_scan: 0,
             refused_until: 0,
             known: BTreeMap::new(),
-            shown: BTreeMap::new(),
             poisoned: BTreeSet::new(),
         }
     }
@@ -96,26 +101,15 @@ impl Client {
             .map_or("default", |ours| &ours.class)
     }
 
-    /// The application starts again: what was in memory only is gone.
+    /// A MobileIMSDK application starts again: what was in memory is gone.
     pub(crate) fn forget(&mut self) {
         self.first_login_time = 0;
         self.known.clear();
-        if self.plan.ours.is_none() {
-            self.outbox.clear();
-        }
+        self.outbox.clear();
     }
 
-    /// Whether a message is shown: not if its id is known (MobileIMSDK), not if its number is
-    /// (ours, and that is kept).
-    pub(crate) fn shows(&mut self, now: u64, id: &str, numbered: Option<(&str, u64)>) -> bool {
-        if self.plan.ours.is_some() {
-            return numbered.is_none_or(|(conversation, seq)| {
-                self.shown
-                    .entry(conversation.to_owned())
-                    .or_default()
-                    .insert(seq)
-            });
-        }
+    /// Whether a MobileIMSDK client shows a message: not if its id is known.
+    pub(crate) fn shows(&mut self, now: u64, id: &str) -> bool {
         self.known.retain(|_, until| *until > now);
         self.known.insert(id.to_owned(), now + DEDUPE_MS).is_none()
     }
@@ -129,13 +123,13 @@ impl Client {
                 self.state
             ));
         }
-        if !self.enabled || self.plan.ours.is_none() {
-            return None;
-        }
-        let stuck = self.outbox.first()?;
-        Some(format!(
-            "liveness: {user} on {device} got no answer to {} to {}",
-            stuck.id, stuck.to
-        ))
+        let app = self.app.as_ref().filter(|_| self.enabled)?;
+        let waiting = app.unacknowledged();
+        // Who takes no events cannot say which of his messages were acknowledged.
+        let stuck = self.outbox.first().filter(|_| !self.plan.mute);
+        let stuck = stuck.map_or(String::new(), |out| format!(": {} to {}", out.id, out.to));
+        (waiting > 0 || !stuck.is_empty()).then(|| {
+            format!("liveness: {user} on {device} got no answer to {waiting} messages{stuck}")
+        })
     }
 }

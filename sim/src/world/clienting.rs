@@ -6,7 +6,7 @@ use tidings_core::ids::{Address, conversation_key};
 use tidings_core::session::Transport;
 use tidings_core::wire::code;
 use tidings_core::wire::mobileimsdk::login::{
-    Declared, Login, decode_error, decode_login_answer, encode_login,
+    Login, decode_error, decode_login_answer, encode_login,
 };
 use tidings_core::wire::mobileimsdk::{self, Extended, Frame};
 
@@ -42,6 +42,9 @@ pub(super) fn frame<'a>(
 impl World {
     pub(super) fn client_tick(&mut self, client: usize) {
         self.after(TICK_MS, Event::ClientTick { client });
+        if self.clients[client].app.is_some() {
+            return self.app_tick(client);
+        }
         let now = self.now;
         match self.clients[client].state {
             State::Off { again } | State::Kicked { again } => {
@@ -93,6 +96,9 @@ impl World {
 
     /// Gives up the connection and logs in again after a while.
     pub(super) fn come_back(&mut self, client: usize, ms: u64) {
+        if self.clients[client].app.is_some() {
+            return self.app_lost(client);
+        }
         if let Some(conn) = self.clients[client].conn.take() {
             self.hang_up(conn, false);
         }
@@ -117,6 +123,9 @@ impl World {
         if self.clients[client].conn != Some(conn) {
             return;
         }
+        if self.clients[client].app.is_some() {
+            return self.app_connected(client);
+        }
         self.send_login(client);
     }
 
@@ -128,15 +137,7 @@ impl World {
             token: Some("good".to_owned()),
             extra: None,
             first_login_time: me.first_login_time,
-            tidings: me.plan.ours.as_ref().map(|ours| Declared {
-                device: ours.device.clone(),
-                class: ours.class.clone(),
-                caps: if ours.own {
-                    vec!["own".to_owned()]
-                } else {
-                    Vec::new()
-                },
-            }),
+            tidings: None,
         };
         let data = encode_login(&login);
         self.client_sends(client, &frame(code::LOGIN, &user, "0", Some(&data), None));
@@ -154,6 +155,9 @@ impl World {
             return;
         }
         self.log(format_args!("client {client} lost conn {conn}"));
+        if self.clients[client].app.is_some() {
+            return self.app_lost(client);
+        }
         let ms = match self.clients[client].state {
             State::Entering { .. } => self.pause_ms(client),
             _ => 0,
@@ -172,6 +176,12 @@ impl World {
                 .check
                 .fail("the server sent what is no frame".to_owned());
         };
+        if self.clients[client].app.is_some() {
+            if frame.kind == code::COMMON_DATA {
+                self.client_gets(client, conn, &frame, extended);
+            }
+            return self.app_receives(client, &frame, extended);
+        }
         let data = frame.data.as_deref().unwrap_or("");
         match frame.kind {
             code::LOGIN_ANSWER => self.login_answered(client, data),
@@ -198,7 +208,7 @@ impl World {
         }
         let now = self.now;
         let me = &mut self.clients[client];
-        if me.first_login_time == 0 || me.plan.ours.is_some() {
+        if me.first_login_time == 0 {
             me.first_login_time = answer.first_login_time;
         }
         if !matches!(me.state, State::Entering { .. }) {
@@ -206,26 +216,17 @@ impl World {
         }
         me.state = State::Online;
         (me.last_answer, me.last_keepalive, me.last_scan) = (now, now, now);
-        if me.plan.ours.is_some() {
-            for out in 0..me.outbox.len() {
-                self.send_out(client, out);
-            }
-        }
     }
 
-    /// Our clients repeat until they are answered; MobileIMSDK's give up after two repetitions.
+    /// They give up after two repetitions.
     fn scan_outbox(&mut self, client: usize) {
         let now = self.now;
-        let ours = self.clients[client].plan.ours.is_some();
-        if !ours {
-            let me = &mut self.clients[client];
-            me.outbox
-                .retain(|out| out.sends < 3 || now < out.first_sent + JUST_NOW_MS);
-        }
+        let me = &mut self.clients[client];
+        me.outbox
+            .retain(|out| out.sends < 3 || now < out.first_sent + JUST_NOW_MS);
         for at in 0..self.clients[client].outbox.len() {
             let out = &self.clients[client].outbox[at];
-            let since = if ours { out.last_sent } else { out.first_sent };
-            if now >= since + JUST_NOW_MS {
+            if now >= out.first_sent + JUST_NOW_MS {
                 self.send_out(client, at);
             }
         }
@@ -281,9 +282,7 @@ impl World {
         }
         let me = &mut self.clients[client];
         me.first_login_time = 0;
-        if me.plan.ours.is_none() {
-            me.outbox.clear();
-        }
+        me.outbox.clear();
         me.state = State::Kicked { again };
     }
 
@@ -326,10 +325,12 @@ impl World {
         }
         let address = Address::parse(to).unwrap_or(Address::Server);
         let conversation = conversation_key(from, address);
-        let numbered = extended.map(|e| (conversation.as_str(), e.seq));
         let me = &mut self.clients[client];
-        let known = !me.shows(now, id, numbered);
         self.check.received(me, frame, &conversation, extended);
+        if me.app.is_some() {
+            return; // its machine decides what is shown and acknowledged
+        }
+        let known = !me.shows(now, id);
         if known {
             self.trace
                 .line(now, format_args!("client {client} knows {id} already"));

@@ -1,182 +1,158 @@
-//! The committer: one lane, batches of whatever has gathered, verdicts in the order of the records.
+//! The committer: gives the node's batches to the model disk and reports what came of them, with
+//! all that a real one may report.
 
 use tidings_core::custody::{Record, Verdict};
-use tidings_core::ids::{Address, LinkId, conversation_key};
-use tidings_core::shard::{Action, Input};
+use tidings_core::ids::LinkId;
+use tidings_core::node::Outcome;
+use tidings_core::shard::Action;
 
 use super::{ProcessEvent, World};
 use crate::Mutation;
 use crate::check::Question;
 
-/// Records in one batch.
-const BATCH_RECORDS_MAX: usize = 200;
+/// What the disk says to a batch.
+#[derive(Debug)]
+pub(crate) enum Said {
+    Stored(Vec<Verdict>),
+    Full,
+    Nothing,
+}
 
 impl World {
-    pub(super) fn gather(&mut self, cause: Option<LinkId>, record: Record) {
-        if let (Record::Message(draft), Some(Mutation::AckBeforeCommit), Some(link)) =
-            (&record, self.mutation, cause)
-        {
-            let action = Action::Acknowledge {
-                link,
-                id: draft.id.clone(),
-                from: draft.to.clone(),
-                to: draft.from.clone(),
-                seq: 1,
-                time_ms: draft.time_ms,
-                extended: false,
-            };
-            self.check.action(&action);
-            self.emit(action);
-        }
+    /// Records may have gathered: `before` of them were there before this input.
+    pub(super) fn gathered(&mut self, cause: Option<LinkId>, before: usize) {
         let Some(process) = &mut self.process else {
             return;
         };
-        process.undecided.push_back((record.clone(), cause));
-        process.gathered.push_back(record);
-        if process.batch.is_none() && process.gathered.len() == 1 {
-            self.later(0, ProcessEvent::Gather);
+        let new: Vec<Record> = process.node.gathered()[before..].to_vec();
+        process.causes.extend(new.iter().map(|_| cause));
+        if let (Some(Mutation::AckBeforeCommit), Some(link)) = (self.mutation, cause) {
+            for record in &new {
+                self.acknowledge_early(link, record);
+            }
+        }
+        self.arm_commit();
+    }
+
+    fn acknowledge_early(&mut self, link: LinkId, record: &Record) {
+        let Record::Message(draft) = record else {
+            return;
+        };
+        let action = Action::Acknowledge {
+            link,
+            id: draft.id.clone(),
+            from: draft.to.clone(),
+            to: draft.from.clone(),
+            seq: 1,
+            time_ms: draft.time_ms,
+            extended: false,
+        };
+        self.check.action(&action);
+        self.emit(action);
+    }
+
+    /// The committer wakes when there is something for it.
+    fn arm_commit(&mut self) {
+        let now = self.clock().mono;
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        let Some(at) = process.node.next_batch_at() else {
+            return;
+        };
+        if process.gather_at.is_none_or(|armed| at < armed) {
+            process.gather_at = Some(at);
+            self.later(at.since_ms(now), ProcessEvent::Gather);
         }
     }
 
     pub(super) fn take_batch(&mut self) {
+        let now = self.clock().mono;
         let Some(process) = &mut self.process else {
             return;
         };
-        if process.batch.is_some() || process.gathered.is_empty() {
-            return;
+        process.gather_at = None;
+        if let Some(batch) = process.node.next_batch(now) {
+            process.batch = Some(batch);
+            let max = self.plan.sync_ms_max;
+            let ms = self.rng.disk.range(1, max);
+            self.later(ms, ProcessEvent::Synced);
+        } else {
+            self.arm_commit();
         }
-        let count = process.gathered.len().min(BATCH_RECORDS_MAX);
-        process.batch = Some(process.gathered.drain(..count).collect());
-        process.attempts = 0;
-        process.maybe_stored = false;
-        let ms = self.sync_ms();
-        self.later(ms, ProcessEvent::Synced);
-    }
-
-    fn sync_ms(&mut self) -> u64 {
-        let max = self.plan.sync_ms_max;
-        self.rng.disk.range(1, max)
     }
 
     /// The disk answers: stored, not stored, or nobody knows.
     pub(super) fn synced(&mut self) {
-        let Some(process) = &mut self.process else {
+        let Some(batch) = self.process.as_ref().and_then(|p| p.batch.as_ref()) else {
             return;
         };
-        let Some(batch) = process.batch.clone() else {
-            return;
-        };
-        process.attempts += 1;
-        let (attempts, maybe_stored) = (process.attempts, process.maybe_stored);
-        if !self.calm && self.rng.disk.chance(self.plan.commit_fail) {
-            self.log(format_args!("commit of {} fails", batch.len()));
-            // What may be stored must not be refused: it is repeated until the answer is known.
-            if attempts > 2 && !maybe_stored {
-                return self.later(1, ProcessEvent::Refused(batch.len()));
-            }
-            return self.later(100, ProcessEvent::Synced);
+        let records = batch.records().to_vec();
+        let fails = |world: &mut World, per_mille| !world.calm && world.rng.disk.chance(per_mille);
+        if fails(self, self.plan.commit_fail) {
+            self.log(format_args!("commit of {} fails", records.len()));
+            return self.later(1, ProcessEvent::Committed(Said::Full));
         }
-        let verdicts = self.disk.commit(&batch);
+        let unknown = fails(self, self.plan.commit_unknown);
+        self.unknown += usize::from(unknown);
+        if unknown && self.rng.disk.chance(300) {
+            self.log(format_args!("commit of {} is lost", records.len()));
+            return self.later(100, ProcessEvent::Committed(Said::Nothing));
+        }
+        let mut verdicts = self.disk.commit(&records);
         if self.mutation != Some(Mutation::ForgetOnCrash) || self.rng.disk.chance(500) {
             self.disk.sync();
         }
-        self.check.committed(&batch, &verdicts);
-        self.log(format_args!("commit of {}", batch.len()));
-        if !self.calm && self.rng.disk.chance(self.plan.commit_unknown) {
+        self.check.committed(&records, &verdicts);
+        self.log(format_args!("commit of {}", records.len()));
+        if unknown {
             self.log(format_args!("its outcome is unknown"));
-            self.unknown += 1;
-            if let Some(process) = &mut self.process {
-                process.maybe_stored = true;
-            }
-            return self.later(100, ProcessEvent::Synced);
+            return self.later(100, ProcessEvent::Committed(Said::Nothing));
         }
-        let verdicts = self.told_apart(&batch, verdicts, maybe_stored);
+        let swaps = self.mutation == Some(Mutation::SwapVerdicts);
+        if swaps && verdicts.len() > 1 && self.rng.driver.chance(300) {
+            verdicts.swap(0, 1);
+        }
         let max = self.plan.verdict_delay_ms_max;
         let ms = self.rng.disk.below(max);
-        self.later(ms, ProcessEvent::Verdicts(verdicts));
+        self.later(ms, ProcessEvent::Committed(Said::Stored(verdicts)));
     }
 
-    /// What an attempt with an unknown outcome stored comes back as a duplicate when the batch is
-    /// repeated, but nobody was told of it: it is new. Its position tells the two apart.
-    fn told_apart(
-        &mut self,
-        batch: &[Record],
-        verdicts: Vec<Verdict>,
-        maybe_stored: bool,
-    ) -> Vec<Verdict> {
+    /// The node learns what came of its batch.
+    pub(super) fn committed(&mut self, said: Said) {
+        let clock = self.clock();
         let Some(process) = &mut self.process else {
-            return verdicts;
+            return;
         };
-        let last = process.last_position;
-        let repeats = maybe_stored && self.mutation != Some(Mutation::RepeatIsDuplicate);
-        let mut apart = Vec::with_capacity(verdicts.len());
-        for (record, verdict) in batch.iter().zip(verdicts) {
-            let found = match (record, &verdict) {
-                (Record::Message(draft), Verdict::Duplicate { seq, .. }) if repeats => {
-                    let to = Address::parse(&draft.to).unwrap_or(Address::Server);
-                    let key = conversation_key(&draft.from, to);
-                    self.disk
-                        .durable_message(&key, *seq)
-                        .filter(|m| m.position > last)
-                }
-                _ => None,
-            };
-            let told = |v: &Verdict| match (v, &found) {
-                (Verdict::New(m), Some(found)) => m.position == found.position,
-                _ => false,
-            };
-            let is_first = !apart.iter().any(told);
-            match found {
-                Some(message) if is_first => apart.push(Verdict::New(message)),
-                _ => apart.push(verdict),
-            }
-        }
-        for verdict in &apart {
-            if let Verdict::New(message) = verdict {
-                process.last_position = process.last_position.max(message.position);
-            }
-        }
-        apart
-    }
-
-    pub(super) fn verdicts(&mut self, verdicts: Vec<Verdict>) {
-        for verdict in verdicts {
-            if self.mutation == Some(Mutation::DropVerdict) && self.rng.driver.chance(30) {
-                continue;
-            }
-            let Some(process) = &mut self.process else {
-                return;
-            };
-            let Some((record, link)) = process.undecided.pop_front() else {
-                return self.check.fail("a verdict without a record".to_owned());
-            };
-            let question = Question::verdict(&record, &verdict);
-            self.feed(link, Input::Verdict(verdict), |actions| match link {
-                Some(link) => question.judge(link, actions),
-                None => Ok(()),
-            });
-        }
-        self.next_batch();
-    }
-
-    pub(super) fn refused(&mut self, count: usize) {
-        if let Some(process) = &mut self.process {
-            process.undecided.drain(..count);
-        }
-        let input = Input::CommitFailed {
-            count,
-            reason: "the disk is full",
+        let Some(batch) = process.batch.take() else {
+            return;
         };
-        self.feed(None, input, |_| Ok(()));
-        self.next_batch();
-    }
-
-    fn next_batch(&mut self) {
-        if let Some(process) = &mut self.process {
-            process.batch = None;
-            if !process.gathered.is_empty() {
-                self.later(0, ProcessEvent::Gather);
+        let outcome = match said {
+            Said::Stored(verdicts) => Outcome::Stored(verdicts),
+            Said::Full => Outcome::Failed("the disk is full"),
+            Said::Nothing => Outcome::Unknown,
+        };
+        let (mut actions, mut questions) = (Vec::new(), Vec::new());
+        let causes = &mut process.causes;
+        let observe = |records: &[Record], verdicts: &[Verdict]| {
+            let causes = causes.drain(..records.len());
+            for (at, cause) in causes.enumerate().take(verdicts.len()) {
+                let question = |link| (link, Question::verdict(at, records, verdicts));
+                questions.extend(cause.map(question));
+            }
+        };
+        let before = process.node.gathered().len();
+        let node = &mut process.node;
+        node.outcome(clock, batch, outcome, observe, &mut actions);
+        for (link, question) in questions {
+            if let Err(violation) = question.judge(link, &actions, false) {
+                self.check.fail(violation);
             }
         }
+        for action in actions {
+            self.carry_out(action);
+        }
+        self.gathered(None, before);
+        self.arm_tick();
     }
 }

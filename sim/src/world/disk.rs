@@ -58,13 +58,6 @@ impl Disk {
         drop(self.volatile.set_group(group, members));
     }
 
-    /// The message with this number, as a crash would leave it.
-    pub(crate) fn durable_message(&self, conversation: &str, seq: u64) -> Option<MessageRef> {
-        let page = Page::After(seq.saturating_sub(1), 1);
-        let found = self.durable.history(conversation, page).ok()?;
-        found.into_iter().next().filter(|m| m.seq == seq)
-    }
-
     /// A whole conversation, as a crash would leave it.
     pub(crate) fn durable_log(&self, conversation: &str) -> Vec<MessageRef> {
         let mut log: Vec<MessageRef> = Vec::new();

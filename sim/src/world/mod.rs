@@ -1,9 +1,11 @@
 //! One world: virtual time, the queue of what happens next, and who it happens to.
 //!
 //! `net` carries bytes, `server` drives the machine, `committer` commits, `disk` is its store with a durable and a
-//! volatile half, `client` is everybody else, `chaos` breaks things. All of them are parts of
+//! volatile half, `client` is everybody else: MobileIMSDK's as a model, ours (`app`) on the
+//! production client, `chaos` breaks things. All of them are parts of
 //! [`World`], because every step may concern every other; the checkers are apart, in `check`.
 
+mod app;
 mod chaos;
 mod client;
 mod clienting;
@@ -15,7 +17,7 @@ mod server;
 
 use std::collections::BTreeMap;
 
-use tidings_core::custody::{Backlog, Loaded, Verdict, Want};
+use tidings_core::custody::{Backlog, Loaded, Want};
 use tidings_core::ids::{DeviceId, LinkId, Name};
 use tidings_core::time::{Now, Time};
 
@@ -25,7 +27,9 @@ use crate::rng::Rng;
 use crate::trace::Trace;
 use crate::{Mutation, Options, Outcome};
 
+pub(crate) use app::AppEvent;
 pub(crate) use client::{Client, Outgoing};
+use committer::Said;
 pub(crate) use disk::Disk;
 pub(crate) use encode::length as encoded_length;
 use net::Conn;
@@ -58,6 +62,11 @@ pub(crate) enum Event {
     },
     ClientTick {
         client: usize,
+    },
+    App {
+        client: usize,
+        epoch: u32,
+        event: AppEvent,
     },
     Send,
     Chaos(Chaos),
@@ -92,10 +101,8 @@ pub(crate) enum ProcessEvent {
     Gather,
     /// The disk is done with the batch.
     Synced,
-    /// The verdicts reach the machine.
-    Verdicts(Vec<Verdict>),
-    /// The batch could not be stored, for good.
-    Refused(usize),
+    /// What the disk says reaches the machine.
+    Committed(Said),
     Verified {
         link: LinkId,
         code: i32,
@@ -175,7 +182,10 @@ impl World {
             client: stream("client"),
             driver: stream("driver"),
         };
-        let clients = plan.clients.iter().cloned().map(Client::new).collect();
+        let mut chances = Rng::new(seed, "apps");
+        let clients = plan.clients.iter().cloned();
+        let clients = clients.map(|plan| Client::new(plan, chances.below(u64::MAX)));
+        let clients = clients.collect();
         let mut world = World {
             seed,
             now: 0,
@@ -280,6 +290,11 @@ impl World {
             } => self.server_lost(conn),
             Event::Gone { conn, .. } => self.client_lost(conn),
             Event::ClientTick { client } => self.client_tick(client),
+            Event::App {
+                client,
+                epoch,
+                event,
+            } => self.app_event(client, epoch, event),
             Event::Send => self.somebody_sends(),
             Event::Chaos(chaos) => self.chaos(chaos),
             Event::Restart => self.restart(),

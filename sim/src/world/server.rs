@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use tidings_core::custody::Record;
 use tidings_core::ids::LinkId;
-use tidings_core::shard::{Action, Event as Told, Input, Shard, answer_to_stranger};
+use tidings_core::node::{Batch, Node};
+use tidings_core::shard::{Action, Event as Told, Input, answer_to_stranger};
 use tidings_core::time::Time;
 use tidings_core::wire::code;
 use tidings_core::wire::mobileimsdk::{self, Frame};
@@ -17,17 +17,14 @@ const IDLE_MS: u64 = 500;
 
 /// What a crash takes away.
 pub(super) struct Process {
-    pub(super) shard: Shard,
+    pub(super) node: Node,
     pub(super) links: BTreeMap<LinkId, usize>,
-    pub(super) gathered: VecDeque<Record>,
-    pub(super) batch: Option<Vec<Record>>,
-    /// A commit of this batch may have been stored.
-    pub(super) maybe_stored: bool,
-    pub(super) attempts: u32,
-    /// The last position in custody that a verdict told of.
-    pub(super) last_position: u64,
-    /// Records without a verdict, each with the link that it came from.
-    pub(super) undecided: VecDeque<(Record, Option<LinkId>)>,
+    /// What the disk has.
+    pub(super) batch: Option<Batch>,
+    /// The link that each record without a verdict came from, in order.
+    pub(super) causes: VecDeque<Option<LinkId>>,
+    /// When the committer is going to look for a batch.
+    pub(super) gather_at: Option<Time>,
     tick_at: Option<Time>,
 }
 
@@ -37,15 +34,16 @@ impl World {
         self.epoch += 1;
         self.disk.fall_back();
         let config = self.plan.config.clone();
+        let mut node = Node::new(config);
+        if let Some(Mutation::Node(mistake)) = self.mutation {
+            node.make(mistake);
+        }
         self.process = Some(Process {
-            shard: Shard::new(config),
+            node,
             links: BTreeMap::new(),
-            gathered: VecDeque::new(),
             batch: None,
-            maybe_stored: false,
-            attempts: 0,
-            last_position: self.check.last_position(),
-            undecided: VecDeque::new(),
+            causes: VecDeque::new(),
+            gather_at: None,
             tick_at: None,
         });
         let epoch = self.epoch;
@@ -93,7 +91,7 @@ impl World {
         if self.conns[conn].cut {
             return;
         }
-        let link = process.shard.open(clock, transport);
+        let link = process.node.open(clock, transport);
         process.links.insert(link, conn);
         self.conns[conn].link = Some(link);
         self.conns[conn].last_link = Some(link);
@@ -133,14 +131,14 @@ impl World {
             return self.ghost(conn, bytes);
         };
         if bytes.is_empty() {
-            return self.feed(Some(link), Input::Heard { link }, |_| Ok(()));
+            return self.feed(Some(link), Input::Heard { link }, |_, _| Ok(()));
         }
         match mobileimsdk::decode(bytes) {
             Ok(frame) => self.frame(conn, link, frame, bytes.len()),
             Err(error) => {
                 let reason = error.to_string();
                 let input = Input::Unreadable { link, reason };
-                self.feed(Some(link), input, |_| Ok(()));
+                self.feed(Some(link), input, |_, _| Ok(()));
             }
         }
     }
@@ -183,7 +181,7 @@ impl World {
                 frame,
                 bytes: bytes.len(),
             };
-            self.feed(None, input, |actions| match actions.first() {
+            self.feed(None, input, |actions, _| match actions.first() {
                 None => Ok(()),
                 Some(action) => Err(format!("a link that has ended speaks: {action:?}")),
             });
@@ -202,7 +200,9 @@ impl World {
         );
         let question = self.check.question(link, &frame, bytes);
         let input = Input::Frame { link, frame, bytes };
-        self.feed(Some(link), input, |actions| question.judge(link, actions));
+        self.feed(Some(link), input, |actions, stores| {
+            question.judge(link, actions, stores)
+        });
     }
 
     pub(super) fn server_lost(&mut self, conn: usize) {
@@ -213,37 +213,41 @@ impl World {
         if let Some(process) = &mut self.process {
             process.links.remove(&link);
         }
-        self.feed(Some(link), Input::Closed { link }, |_| Ok(()));
+        self.feed(Some(link), Input::Closed { link }, |_, _| Ok(()));
         self.check.link_closed(link);
     }
 
-    /// Feeds the machine, has its answer judged, carries it out.
+    /// Feeds the machine, has its answer judged (the actions, and whether something is to be kept),
+    /// carries it out.
     pub(super) fn feed(
         &mut self,
         cause: Option<LinkId>,
         input: Input<'_>,
-        judge: impl FnOnce(&[Action]) -> Result<(), String>,
+        judge: impl FnOnce(&[Action], bool) -> Result<(), String>,
     ) {
         let clock = self.clock();
         let Some(process) = &mut self.process else {
             return;
         };
         let mut actions = Vec::new();
-        process.shard.on(clock, input, &mut actions);
-        if let Err(violation) = judge(&actions) {
+        let before = process.node.gathered().len();
+        process.node.on(clock, input, &mut actions);
+        let stores = process.node.gathered().len() > before;
+        if let Err(violation) = judge(&actions, stores) {
             self.check.fail(violation);
         }
         for action in actions {
-            self.carry_out(cause, action);
+            self.carry_out(action);
         }
+        self.gathered(cause, before);
         self.arm_tick();
     }
 
-    fn arm_tick(&mut self) {
+    pub(super) fn arm_tick(&mut self) {
         let Some(process) = &mut self.process else {
             return;
         };
-        let Some(next) = process.shard.next_deadline() else {
+        let Some(next) = process.node.next_deadline() else {
             return;
         };
         if process.tick_at.is_none_or(|at| next < at) {
@@ -257,10 +261,9 @@ impl World {
         self.process.as_ref()?.links.get(&link).copied()
     }
 
-    fn carry_out(&mut self, cause: Option<LinkId>, action: Action) {
+    pub(super) fn carry_out(&mut self, action: Action) {
         self.check.action(&action);
         match action {
-            Action::Commit(record) => self.gather(cause, record),
             Action::Remember(mut cursor) => {
                 let (device, conversation, acked) =
                     (cursor.device.0, cursor.conversation.0, cursor.acked);
@@ -421,14 +424,13 @@ impl World {
                 if let Some(process) = &mut self.process {
                     process.tick_at = None;
                 }
-                self.feed(None, Input::Tick, |_| Ok(()));
+                self.feed(None, Input::Tick, |_, _| Ok(()));
             }
             ProcessEvent::Gather => self.take_batch(),
             ProcessEvent::Synced => self.synced(),
-            ProcessEvent::Verdicts(verdicts) => self.verdicts(verdicts),
-            ProcessEvent::Refused(count) => self.refused(count),
+            ProcessEvent::Committed(said) => self.committed(said),
             ProcessEvent::Verified { link, code } => {
-                self.feed(Some(link), Input::Verified { link, code }, |_| Ok(()));
+                self.feed(Some(link), Input::Verified { link, code }, |_, _| Ok(()));
             }
             ProcessEvent::Membership {
                 group,
@@ -441,7 +443,7 @@ impl World {
                     user: &user,
                     member,
                 };
-                self.feed(None, input, |_| Ok(()));
+                self.feed(None, input, |_, _| Ok(()));
             }
             ProcessEvent::Drain { conn } => self.drain(conn),
             ProcessEvent::Idle => {
@@ -469,7 +471,7 @@ impl World {
             }
             ProcessEvent::Backlog { link, backlog } => {
                 self.log(format_args!("backlog of {link:?}: {backlog:?}"));
-                self.feed(Some(link), Input::Backlog { link, backlog }, |_| Ok(()));
+                self.feed(Some(link), Input::Backlog { link, backlog }, |_, _| Ok(()));
             }
             ProcessEvent::ReadLoad {
                 link,
@@ -506,7 +508,7 @@ impl World {
                         wants,
                         loaded,
                     },
-                    |_| Ok(()),
+                    |_, _| Ok(()),
                 );
             }
             _ => {}

@@ -98,6 +98,17 @@ impl Rig {
         for action in actions {
             self.carry_out(action);
         }
+        self.gather();
+    }
+
+    fn gather(&mut self) {
+        let records: Vec<Record> = self.shard.records().drain(..).collect();
+        for record in records {
+            self.commits.push_back(record);
+            if !self.hold_commits {
+                self.commit();
+            }
+        }
     }
 
     /// Several inputs at once; returns what came of them, which is carried out as well.
@@ -110,6 +121,7 @@ impl Rig {
         for action in actions.clone() {
             self.carry_out(action);
         }
+        self.gather();
         actions
     }
 
@@ -141,12 +153,6 @@ impl Rig {
                 self.out.push((link, Out::Message { id, seq, again }));
             }
             Action::Close { link, reason } => self.closed.push((link, reason)),
-            Action::Commit(record) => {
-                self.commits.push_back(record);
-                if !self.hold_commits {
-                    self.commit();
-                }
-            }
             Action::Remember(cursor) => {
                 self.store
                     .cursors

@@ -32,9 +32,8 @@ impl Store {
         let same = |m: &&MessageRef| m.from == draft.from && m.to == draft.to && m.id == draft.id;
         if let Some(found) = self.log.iter().find(same) {
             let equal = found.body == draft.body && found.typeu == draft.typeu;
-            let (seq, time_ms) = (found.seq, found.time_ms);
             return if equal {
-                Verdict::Duplicate { seq, time_ms }
+                Verdict::Duplicate(found.clone())
             } else {
                 Verdict::Conflict
             };
