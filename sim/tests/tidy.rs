@@ -179,6 +179,7 @@ fn the_pure_half_can_do_nothing_but_compute() {
         "sha1",
         "sha2",
         "thiserror",
+        "unicode-general-category",
         "xxhash-rust",
     ];
     for name in dependencies("core", "dependencies") {

@@ -1,10 +1,12 @@
 //! What agents and customers ask for, from their words to the machine's.
 
+use tidings_core::custody::Verdict;
 use tidings_core::desk::{
     AgentId, Asker, EpisodeId, Event, Refusal, Stage, Supervision, Target, TeamId,
 };
 use tidings_core::ids::{self, ConversationId, Name};
 use tidings_core::limits;
+use tidings_core::shard::Submission;
 use tidings_core::wire::code;
 
 use super::act::{Act, Chat, CustomerAct, DeskError, TransferTo};
@@ -238,4 +240,31 @@ impl Driver {
 
 pub(super) fn answer(reply: Reply, outcome: Result<(), DeskError>) {
     let _ = reply.send(outcome); // whoever asked may have gone
+}
+
+/// Why a row was not stored.
+pub(super) fn problem(outcome: Option<Submission>) -> String {
+    match outcome {
+        Some(Submission::Failed(reason)) => reason,
+        None => "the server stops".to_owned(),
+        Some(other) => format!("{other:?}"),
+    }
+}
+
+/// What became of an agent's text.
+pub(super) fn said(id: &str, outcome: Option<&Submission>) -> Result<(), DeskError> {
+    match outcome {
+        Some(Submission::Decided(Verdict::New(_) | Verdict::Duplicate(_))) => Ok(()),
+        Some(Submission::Decided(Verdict::Conflict)) => Err(DeskError::Id {
+            id: id.to_owned(),
+            problem: "was used for another content; use a new id for each message".to_owned(),
+        }),
+        Some(Submission::TooLarge { bytes, max }) => Err(DeskError::TooLong {
+            what: "the message",
+            bytes: *bytes,
+            max: *max,
+        }),
+        None => Err(DeskError::Stopped),
+        Some(other) => Err(DeskError::Store(problem(Some(other.clone())))),
+    }
 }

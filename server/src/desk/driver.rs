@@ -22,6 +22,7 @@ use tidings_core::wire::code;
 use super::Tenant;
 use super::act::DeskError;
 use super::agents::Agents;
+use super::asking::{problem, said};
 use super::directory::TenantRoster;
 use super::inbox::{Item, Reply};
 use super::notice;
@@ -591,30 +592,4 @@ pub(super) fn refusal(after: &[After], asker: impl Fn(Asker) -> bool) -> Option<
         After::Do(Action::Refuse(who, why)) if asker(*who) => Some(*why),
         _ => None,
     })
-}
-
-fn problem(outcome: Option<Submission>) -> String {
-    match outcome {
-        Some(Submission::Failed(reason)) => reason,
-        None => "the server stops".to_owned(),
-        Some(other) => format!("{other:?}"),
-    }
-}
-
-/// What became of an agent's text.
-fn said(id: &str, outcome: Option<&Submission>) -> Result<(), DeskError> {
-    match outcome {
-        Some(Submission::Decided(Verdict::New(_) | Verdict::Duplicate(_))) => Ok(()),
-        Some(Submission::Decided(Verdict::Conflict)) => Err(DeskError::Id {
-            id: id.to_owned(),
-            problem: "was used for another content; use a new id for each message".to_owned(),
-        }),
-        Some(Submission::TooLarge { bytes, max }) => Err(DeskError::TooLong {
-            what: "the message",
-            bytes: *bytes,
-            max: *max,
-        }),
-        None => Err(DeskError::Stopped),
-        Some(other) => Err(DeskError::Store(problem(Some(other.clone())))),
-    }
 }

@@ -1,14 +1,17 @@
 //! Making the machine again from the log, and deciding about what came while nobody did.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tidings_core::desk::{AgentStatus, Desk, Event, Record};
 use tidings_core::ids::{ConversationId, pair_key};
 use tidings_core::message::MessageRef;
 
+use super::Tenant;
 use super::driver::{Batch, Chat, Driver};
 use super::recall::Unredacted;
 use super::row::{Row, log_key};
+use crate::router::Router;
 use crate::store::{Conversation, Page, Store, StoreError};
 
 /// Messages that are read at a time.
@@ -174,6 +177,34 @@ impl Driver {
         let mut found = self.router.blocking(read).await?;
         found.sort_by_key(|message| message.position);
         Ok(found)
+    }
+}
+
+/// A driver that stands where the one before it stopped.
+pub(super) async fn started(
+    tenant: Arc<Tenant>,
+    router: Arc<Router>,
+) -> Result<Driver, StoreError> {
+    let roster = tenant.roster();
+    let wall_ms = router.wall_ms();
+    let mut driver = Driver::new(tenant, router, roster);
+    driver.follow().await?;
+    let failed = || StoreError::Unavailable("a desk could not store its transitions".to_owned());
+    if !driver.catch_up().await {
+        return Err(failed());
+    }
+    let mut batch = Batch::default();
+    if driver.row_seq > 0 {
+        driver.step(Event::Restarted, &mut batch);
+    }
+    let now = i64::try_from(driver.now().0).unwrap_or(i64::MAX);
+    if driver.desk.wall_ahead_ms() != wall_ms - now {
+        driver.step(Event::WallClock(wall_ms - now), &mut batch);
+    }
+    driver.set_up(&mut batch);
+    match driver.finish(batch).await {
+        true => Ok(driver),
+        false => Err(failed()),
     }
 }
 

@@ -55,7 +55,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tidings_core::desk::{AgentId, AgentStatus, Event};
+use tidings_core::desk::{AgentId, AgentStatus};
 use tidings_core::ids::Name;
 use tidings_core::limits;
 use tidings_core::secret::Secret;
@@ -68,7 +68,7 @@ use crate::hooks::{Hooks, Told};
 use crate::router::Router;
 use crate::store::StoreError;
 use directory::{Directory, DirectoryError, Team, TenantRoster};
-use driver::{Batch, Driver};
+use driver::Driver;
 use inbox::{Inbox, Item};
 use sink::{Follower, Sink};
 
@@ -273,7 +273,7 @@ impl Desks {
                     tenant.inbox.push(Item::Roster);
                 }
                 None => {
-                    let driver = started(tenant.clone(), router.clone()).await?;
+                    let driver = follow::started(tenant.clone(), router.clone()).await?;
                     self.0.tenants.write().insert(name.clone(), tenant.clone());
                     let mut drivers = self.0.drivers.lock();
                     drivers.push(tokio::spawn(driver.run()));
@@ -382,10 +382,15 @@ impl Desks {
                 all.find(|(_, of)| of.teams.contains_key(name))
                     .map(|(tenant, of)| (tenant, of, name.to_owned()))
             }
-            (None, Some(tenant)) => roster.tenants.get_key_value(tenant).and_then(default_team),
-            (None, None) if roster.tenants.len() == 1 => {
-                roster.tenants.iter().next().and_then(default_team)
-            }
+            (None, Some(tenant)) => roster
+                .tenants
+                .get_key_value(tenant)
+                .and_then(settings::default_team),
+            (None, None) if roster.tenants.len() == 1 => roster
+                .tenants
+                .iter()
+                .next()
+                .and_then(settings::default_team),
             (None, None) => None,
         };
         let (of, known, team) = found?;
@@ -561,38 +566,6 @@ pub(crate) struct Open(pub(crate) Desks);
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.close();
-    }
-}
-
-fn default_team<'r>(
-    (tenant, of): (&'r Name, &'r Arc<TenantRoster>),
-) -> Option<(&'r Name, &'r Arc<TenantRoster>, String)> {
-    let team = of.tenant.default_team.clone()?;
-    of.teams.contains_key(&*team).then_some((tenant, of, team))
-}
-
-/// A driver that stands where the one before it stopped.
-async fn started(tenant: Arc<Tenant>, router: Arc<Router>) -> Result<Driver, StoreError> {
-    let roster = tenant.roster();
-    let wall_ms = router.wall_ms();
-    let mut driver = Driver::new(tenant, router, roster);
-    driver.follow().await?;
-    let failed = || StoreError::Unavailable("a desk could not store its transitions".to_owned());
-    if !driver.catch_up().await {
-        return Err(failed());
-    }
-    let mut batch = Batch::default();
-    if driver.row_seq > 0 {
-        driver.step(Event::Restarted, &mut batch);
-    }
-    let now = i64::try_from(driver.now().0).unwrap_or(i64::MAX);
-    if driver.desk.wall_ahead_ms() != wall_ms - now {
-        driver.step(Event::WallClock(wall_ms - now), &mut batch);
-    }
-    driver.set_up(&mut batch);
-    match driver.finish(batch).await {
-        true => Ok(driver),
-        false => Err(failed()),
     }
 }
 

@@ -1,6 +1,9 @@
 //! From what an operator set to what the machine takes.
 
+use std::sync::Arc;
+
 use tidings_core::desk::{AgentId, AgentSettings, Desk, Event, Membership, Skills, TeamId};
+use tidings_core::ids::Name;
 
 use super::directory::{Agent, TenantRoster};
 
@@ -53,4 +56,12 @@ pub(super) fn changes(desk: &Desk, roster: &TenantRoster) -> Vec<Event> {
     let gone = gone.filter(|agent| roster.agent(agent.0).is_none());
     events.extend(gone.map(Event::RemoveAgent));
     events
+}
+
+/// A tenant's default team, if it has one.
+pub(super) fn default_team<'r>(
+    (tenant, of): (&'r Name, &'r Arc<TenantRoster>),
+) -> Option<(&'r Name, &'r Arc<TenantRoster>, String)> {
+    let team = of.tenant.default_team.clone()?;
+    of.teams.contains_key(&*team).then_some((tenant, of, team))
 }
