@@ -74,9 +74,13 @@ pub const EARLY_ACKS_MAX: usize = 64;
 /// remembered.
 /// Beyond: those that its device had acknowledged already may be sent once more.
 pub const RAISED_WHILE_READING_MAX: usize = 1024;
-/// Frames of one link that wait while its login is decided.
-/// Beyond: the link is closed, on WebSocket with code 1008.
+/// Frames of one link that wait while its login is decided. A link that can be is not read meanwhile;
+/// this is for what was read together with the login.
+/// Beyond: the link is closed, on WebSocket with code 1008; a datagram is dropped.
 pub const HELD_FRAMES_MAX: usize = 64;
+/// Bytes of such frames.
+/// Beyond: as above.
+pub const HELD_BYTES_MAX: usize = 64 << 10;
 /// Frames of one link that wait while the application is asked about a message: from
 /// [`HELD_FRAMES_MAX`] on the link is not read, and what was read already is held up to this.
 /// Beyond: a stream is closed and a datagram dropped.
@@ -120,6 +124,44 @@ pub const DEVICES_PER_USER_MAX: usize = 64;
 /// Beyond: the oldest is kicked.
 pub const SESSIONS_PER_USER_MAX: usize = 16;
 
+// # Unadmitted peers
+
+/// Connections of one listener that have not logged in, or sent no request whose sender is known.
+/// Beyond: the one that has waited longest, of the network that has most of them, is closed if it had
+/// [`UNADMITTED_PATIENCE_MS`]; otherwise further ones wait in the kernel.
+pub const UNADMITTED_PER_LISTENER_MAX: usize = 1024;
+/// Such connections of one IPv4 address or IPv6 /64, on all listeners together. This machine itself,
+/// which may be a proxy, is spared.
+/// Beyond: the one that has waited longest is closed if it had [`UNADMITTED_PATIENCE_MS`], or the
+/// newest.
+pub const UNADMITTED_PER_NETWORK_MAX: usize = 512;
+/// So long a connection may wait even where there is no room for another.
+pub const UNADMITTED_PATIENCE_MS: u64 = 1_000;
+/// So long a connection may be without a login, whatever it does meanwhile. Over HTTP it begins anew
+/// with each answer.
+/// Beyond: it is closed.
+pub const UNADMITTED_MS_MAX: u64 = 30_000;
+/// Longest frame from a TCP or WebSocket client before its login, in bytes.
+/// Beyond: the connection is closed, on WebSocket with code 1009.
+pub const UNADMITTED_FRAME_BYTES_MAX: usize = 6144;
+/// Bytes of datagrams that wait while the login of a UDP client is decided whose address has proved
+/// nothing yet.
+/// Beyond: they are dropped.
+pub const UNADMITTED_HELD_BYTES_MAX: usize = 4 << 10;
+/// Longest body of an OCIM request before it is known who sends it, in bytes.
+/// Beyond: 413.
+pub const UNADMITTED_BODY_BYTES_MAX: usize = 16 << 10;
+/// Bytes that may wait in the outbox of a connection before its login.
+/// Beyond: it is not read.
+pub const UNADMITTED_OUTBOX_BYTES_MAX: usize = 8 << 10;
+/// Files that the store, the admin socket and the server itself may have open; half of what the
+/// process may, if that is less.
+/// Beyond: no connection takes them.
+pub const FILES_RESERVED: usize = 128;
+/// Files that are one listener's whatever the others have open.
+/// Beyond: a listener takes what is free.
+pub const FILES_PER_LISTENER_RESERVED: usize = 32;
+
 // # Groups, history, queues
 
 /// Messages to groups whose groups a shard remembers.
@@ -148,18 +190,17 @@ pub const COMMIT_REPEAT_MS_MAX: u64 = 1_000;
 
 // # TLS
 
-/// TLS handshakes under way at one time.
-/// Beyond: further connections wait their turn.
-pub const TLS_HANDSHAKES_MAX: usize = 256;
-/// Connections that wait for their turn to shake hands.
-/// Beyond: the newest is closed.
-pub const TLS_WAITING_MAX: usize = 8192;
-/// Longest TLS handshake.
-/// Beyond: it is given up.
+/// TLS handshakes that are computed at one time; fewer where there are fewer than twice as many I/O
+/// threads. A turn begins when the peer's first message (its ClientHello) is there as a whole, and
+/// ends with our answer: it waits for nobody.
+/// Beyond: further ones wait, each network in its turn.
+pub const TLS_HANDSHAKES_MAX: usize = 64;
+/// Longest TLS handshake, from the connection's first moment on.
+/// Beyond: it is closed.
 pub const TLS_HANDSHAKE_MS_MAX: u64 = 10_000;
-/// Connections over HTTPS whose handshake is done and which wait to be served.
-/// Beyond: further ones wait before the end of their handshake.
-pub const HTTPS_ACCEPTED_MAX: usize = 64;
+/// Longest first message of a TLS peer, in bytes.
+/// Beyond: the connection is closed.
+pub const TLS_HELLO_BYTES_MAX: usize = 16 << 10;
 
 // # Tokens
 
@@ -366,12 +407,30 @@ pub const DESK_EXPORT_MESSAGES_MAX: usize = 5_000;
 
 // # The HTTP API
 
+/// Longest head of an HTTP request, in bytes.
+/// Beyond: 431.
+pub const HTTP_HEAD_BYTES_MAX: usize = 24 << 10;
+/// Longest time from the first byte of a request to the end of its head.
+/// Beyond: the connection is closed.
+pub const HTTP_HEAD_MS_MAX: u64 = 10_000;
+/// Longest time for a request's body.
+/// Beyond: the connection is closed.
+pub const HTTP_BODY_MS_MAX: u64 = 30_000;
+/// Longest time between an answer and the next request of a connection.
+/// Beyond: the connection is closed.
+pub const HTTP_IDLE_MS_MAX: u64 = 60_000;
+/// Longest time that the peer may need to take what it is sent.
+/// Beyond: the connection is closed.
+pub const HTTP_WRITE_MS_MAX: u64 = 60_000;
+/// So long what still comes is read and dropped after the last answer of a connection, so that the
+/// answer arrives.
+pub const HTTP_LINGER_MS_MAX: u64 = 2_000;
+/// Bytes that are read and dropped after the last answer of a connection.
+/// Beyond: it is closed, and the peer may lose the answer.
+pub const HTTP_LINGER_BYTES_MAX: usize = 16 << 20;
 /// Longest body of an HTTP request, in bytes.
 /// Beyond: 413.
 pub const API_BODY_BYTES_MAX: usize = 1 << 20;
-/// Bytes of a body above the limit that are read all the same, so that the answer arrives.
-/// Beyond: the connection is closed.
-pub const API_BODY_DRAIN_BYTES_MAX: usize = 16 << 20;
 /// Receivers that one call of the API may name.
 /// Beyond: 422.
 pub const API_RECIPIENTS_MAX: usize = 1000;

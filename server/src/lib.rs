@@ -47,6 +47,7 @@
 //! - `api`: REST, its documentation, health and metrics over HTTP
 //! - `auth`: who may come in
 //! - `config`: settings, from defaults to a validated struct
+//! - `gate`: what a peer may take before it is admitted
 //! - `handle`: what an application does with a running server
 //! - `hooks`: what an application is asked, handed and told
 //! - `transport`: sockets to frames, one file per transport
@@ -65,6 +66,7 @@ pub mod auth;
 mod clock;
 pub mod config;
 pub mod desk;
+mod gate;
 mod handle;
 pub mod hooks;
 mod link;

@@ -55,7 +55,8 @@ impl Running {
             tls.replace(files, pair);
         }
         self.door.renew(door);
-        self.gate.set_max(in_force.limits.connections_per_address);
+        self.gate
+            .set_per_address(in_force.limits.connections_per_address);
         self.retention_days
             .send_replace(in_force.delivery.retention_days);
         self.shutdown = Duration::from_millis(in_force.shutdown_ms);

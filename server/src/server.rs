@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tidings_core::ids::Name;
 use tidings_core::shard;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -18,6 +18,7 @@ use crate::api;
 use crate::auth::{Access, AuthError, Door, Kept};
 use crate::config::{ConfigError, Settings};
 use crate::desk::{self, DeskStartError, Desks};
+use crate::gate::{self, Gate, Place};
 use crate::handle::Handle;
 use crate::hooks::{Hooks, Inbox, Listener};
 #[cfg(unix)]
@@ -28,10 +29,8 @@ use crate::router::Router;
 use crate::store::{
     Durability, MemoryOptions, MemoryStore, SqliteOptions, SqliteStore, Store, StoreError,
 };
-use crate::transport::gate::Gate;
-use crate::transport::tls::{HttpsListener, Tls, TlsError};
-use crate::transport::watched::Watching;
-use crate::transport::{self, tcp, udp, websocket};
+use crate::transport::tls::{Tls, TlsError};
+use crate::transport::{self, http, tcp, udp, websocket};
 
 /// The default of `listen.agents`.
 const AGENTS_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6067);
@@ -196,7 +195,7 @@ impl Builder {
         let access = Access(door.clone());
         let dir = kept.is_some().then_some(&*settings.data);
         let desks = desks(&router, access.clone(), hooks.clone(), dir, demo).await?;
-        let gate = Gate::new(settings.limits.connections_per_address);
+        let gate = Gate::new(settings.limits.connections_per_address, gate::files_max());
         let doors = (&access, &desks.0);
         let bound = bind(&settings, tls.as_ref(), &gate, &router, doors, &mut tasks);
         let addresses = match bound {
@@ -219,6 +218,7 @@ impl Builder {
                 Err(error) => tracing::error!(%error, "admin.sock cannot be made"),
             }
         }
+        tasks.spawn(gate.clone().keep_time());
         tasks.spawn(door.clone().keep_fresh());
         if let Some(tls) = tls.clone() {
             tasks.spawn(tls.keep_fresh());
@@ -389,9 +389,8 @@ fn bind(
         addresses.tcp = listener.local_addr().ok();
         let (router, max) = (router.clone(), settings.delivery.frame_bytes_max);
         let serve = move |link| tcp::serve(router.clone(), link, max);
-        let tls = tls_if(settings.tls.tcp);
-        let greet = transport::greet(gate.clone(), tls, Framing::Length, serve);
-        tasks.spawn(transport::accept(listener, greet));
+        let greet = transport::greet(tls_if(settings.tls.tcp), Framing::Length, serve);
+        tasks.spawn(transport::accept(listener, gate.door("tcp", false), greet));
     }
     if let Some(address) = listen.udp {
         let socket = udp::bind(address).map_err(failed("udp", address))?;
@@ -403,9 +402,8 @@ fn bind(
         addresses.ws = listener.local_addr().ok();
         let (router, echo) = (router.clone(), settings.echo);
         let serve = move |link| websocket::serve(router.clone(), link, echo);
-        let tls = tls_if(settings.tls.ws);
-        let greet = transport::greet(gate.clone(), tls, Framing::WebSocket, serve);
-        tasks.spawn(transport::accept(listener, greet));
+        let greet = transport::greet(tls_if(settings.tls.ws), Framing::WebSocket, serve);
+        tasks.spawn(transport::accept(listener, gate.door("ws", false), greet));
     }
     // Both HTTP ports are one to customers: a session begun on one goes on on the other.
     let handle = Handle::new(router);
@@ -414,6 +412,7 @@ fn bind(
     let secure = tls.is_some();
     let ocim = Ocim::new(settings.ocim.clone(), handle.clone(), doors.clone(), secure);
     let first_data = Duration::from_millis(settings.ocim.first_data_ms);
+    let routes = api::service(handle, doors, ocim.clone());
     for (name, address) in [("http", listen.http), ("ocim", listen.ocim)] {
         let Some(address) = address else {
             continue;
@@ -424,31 +423,28 @@ fn bind(
             "http" => addresses.http = bound,
             _ => addresses.ocim = bound,
         }
-        let (handle, doors, ocim) = (handle.clone(), doors.clone(), ocim.clone());
-        match tls.clone() {
-            None => {
-                let listener = Watching::new(listener, first_data);
-                tasks.spawn(api::serve(listener, handle, doors, ocim))
-            }
-            Some(tls) => {
-                let listener = Watching::new(HttpsListener::new(listener, tls), first_data);
-                tasks.spawn(api::serve(listener, handle, doors, ocim))
-            }
-        };
+        // Until the end, so that `/readyz` says that we are stopping.
+        let door = gate.door(name, true);
+        let (tls, routes) = (tls.clone(), routes.clone());
+        tasks.spawn(http::serve(listener, door, tls, first_data, routes));
     }
     if let Some(address) = listen.agents {
         let listener = listen_for_agents(address).map_err(failed("agents", address))?;
         if let Some(listener) = listener {
             addresses.agents = listener.local_addr().ok();
-            let greet = greet_agents(ocim, gate.clone(), tls_if(settings.tls.agents));
-            tasks.spawn(transport::accept(listener, greet));
+            let greet = greet_agents(ocim, tls_if(settings.tls.agents));
+            tasks.spawn(transport::accept(
+                listener,
+                gate.door("agents", false),
+                greet,
+            ));
         }
     }
     Ok(addresses)
 }
 
 /// Few have desktop agents: a second server on a machine need not be told to do without.
-fn listen_for_agents(address: SocketAddr) -> io::Result<Option<tokio::net::TcpListener>> {
+fn listen_for_agents(address: SocketAddr) -> io::Result<Option<TcpListener>> {
     match transport::listen(address) {
         Err(error) if address == AGENTS_DEFAULT && error.kind() == io::ErrorKind::AddrInUse => {
             tracing::warn!(
@@ -462,29 +458,20 @@ fn listen_for_agents(address: SocketAddr) -> io::Result<Option<tokio::net::TcpLi
 }
 
 /// What becomes of a desktop agent's connection.
-fn greet_agents(
-    ocim: Arc<Ocim>,
-    gate: Gate,
-    tls: Option<Tls>,
-) -> impl FnMut(TcpStream, SocketAddr) {
-    move |stream, peer| {
-        let Some(place) = gate.enter(peer.ip()) else {
-            return tracing::debug!(address = %peer.ip(), "too many connections from one address");
-        };
+fn greet_agents(ocim: Arc<Ocim>, tls: Option<Tls>) -> impl FnMut(TcpStream, SocketAddr, Place) {
+    move |stream, peer, place| {
         let (ocim, address) = (ocim.clone(), peer.ip());
         let safe = tls.is_some() || address.to_canonical().is_loopback();
         match tls.clone() {
-            None => tokio::spawn(async move {
-                let _place = place;
-                ocim::tcp::serve(ocim, stream, address, safe).await;
+            None => transport::serve_or_close(place, move |place| async move {
+                ocim::tcp::serve(ocim, stream, (address, safe), place).await;
             }),
-            Some(tls) => tokio::spawn(async move {
-                let _place = place;
-                if let Some(stream) = Box::pin(tls.handshake(stream)).await {
-                    ocim::tcp::serve(ocim, stream, address, safe).await;
+            Some(tls) => transport::serve_or_close(place, move |place| async move {
+                if let Some(stream) = Box::pin(tls.handshake(stream, address)).await {
+                    ocim::tcp::serve(ocim, stream, (address, safe), place).await;
                 }
             }),
-        };
+        }
     }
 }
 
@@ -530,9 +517,11 @@ impl Running {
             mut tasks,
             listening,
             shutdown,
+            gate,
             ..
         } = self;
         let until = tokio::time::Instant::now() + shutdown;
+        gate.close();
         let mut listening = listening;
         if let Some(listening) = &mut listening {
             listening.stop_inbox(until).await;

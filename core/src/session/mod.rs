@@ -73,6 +73,8 @@ pub(crate) struct Entering {
     pub(crate) login: Login,
     /// Each with its length on the wire.
     pub(crate) held: Vec<(Frame<'static>, usize)>,
+    /// Their lengths, together.
+    pub(crate) held_bytes: usize,
     /// Length of the question, which bounds the answer on UDP.
     pub(crate) question_bytes: usize,
 }
@@ -150,6 +152,18 @@ impl Session {
             groups: Box::default(),
             own: None,
         }
+    }
+
+    /// Its link can be left unread: what follows waits in the network.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.transport, Transport::Tcp | Transport::WebSocket)
+    }
+
+    /// Nothing is against reading its link.
+    pub(crate) fn may_be_read(&self) -> bool {
+        let asking = self.asking.as_ref().is_some_and(|asking| asking.paused);
+        let entering = self.entering.is_some() && self.is_stream();
+        !self.saturated && !asking && !entering
     }
 
     /// The application's own session: it takes what is sent to `0`.

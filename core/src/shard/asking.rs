@@ -189,7 +189,7 @@ impl Shard {
             }
             asking.paused = false;
         }
-        if !session.saturated {
+        if session.may_be_read() {
             actions.push(Action::Resume { link });
         }
     }

@@ -38,12 +38,23 @@ impl Shard {
             return;
         };
         session.rhythm.heard(now.mono);
+        let is_udp = session.transport == Transport::Udp;
+        let held_bytes_max = match session.proven {
+            true => limits::HELD_BYTES_MAX,
+            false => limits::UNADMITTED_HELD_BYTES_MAX,
+        };
         if let Some(entering) = &mut session.entering {
             // Order matters to the client: what follows a login waits for its outcome.
-            if entering.held.len() >= limits::HELD_FRAMES_MAX {
-                return self.close(link, CloseReason::TooManyHeld, actions);
+            let held_bytes = entering.held_bytes + bytes;
+            if entering.held.len() < limits::HELD_FRAMES_MAX && held_bytes <= held_bytes_max {
+                entering.held.push((frame.into_owned(), bytes));
+                entering.held_bytes = held_bytes;
+                return;
             }
-            entering.held.push((frame.into_owned(), bytes));
+            // A datagram cannot be left unread: it is dropped as if the network had lost it.
+            if !is_udp {
+                self.close(link, CloseReason::TooManyHeld, actions);
+            }
             return;
         }
         if session.asking.is_some() && asking::must_wait(frame.kind) {

@@ -54,6 +54,7 @@ impl Shard {
                 ..Login::default()
             },
             held: Vec::new(),
+            held_bytes: 0,
             question_bytes: usize::MAX,
         }));
         self.verified(now, link, code::OK, actions);

@@ -63,8 +63,13 @@ impl Shard {
         session.entering = Some(Box::new(Entering {
             login,
             held: Vec::new(),
+            held_bytes: 0,
             question_bytes: bytes,
         }));
+        if session.is_stream() {
+            // What follows waits where it is: in the network, not in our memory.
+            actions.push(Action::Pause { link });
+        }
         match valid {
             Ok(()) => {
                 let user = Name::from(user);
@@ -174,6 +179,12 @@ impl Shard {
     ) {
         for (frame, bytes) in held {
             self.frame(now, link, frame, bytes, actions);
+        }
+        if self
+            .session(link)
+            .is_some_and(|s| s.is_stream() && s.may_be_read())
+        {
+            actions.push(Action::Resume { link });
         }
     }
 

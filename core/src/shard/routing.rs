@@ -115,7 +115,7 @@ impl Shard {
             && usize::from(session.undecided) * 2 < limits::UNDECIDED_PER_SESSION_MAX
         {
             session.saturated = false;
-            if !session.asking.as_ref().is_some_and(|a| a.paused) {
+            if session.may_be_read() {
                 actions.push(Action::Resume { link });
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -12,10 +12,10 @@ use tidings_core::limits;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Api;
-use super::extract::drain;
 use super::problem::Problem;
 use crate::auth::Scope;
 use crate::clock::Clock;
+use crate::transport::http::Peer;
 
 /// What is known of the caller behind a request.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// Before every call under `/api/v1` that needs a key.
 pub(super) async fn guard(
     State(api): State<Arc<Api>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -61,11 +62,10 @@ pub(super) async fn guard(
     };
     let (scope, key) = match checked {
         Ok(known) => known,
-        Err(problem) => {
-            drain(request.into_body()).await;
-            return problem.into_response();
-        }
+        // At once: the body is not waited for.
+        Err(problem) => return problem.into_response(),
     };
+    peer.connection.admit();
     let needed = needed(request.method());
     let forbidden = (!scope.permits(needed)).then(|| beyond(scope, needed));
     request.extensions_mut().insert(Caller { key });
@@ -90,13 +90,11 @@ pub(super) async fn admit(
 ) -> Response {
     let spent = api.rates.spend(key);
     let mut response = if spent.wait_ms > 0 {
-        drain(request.into_body()).await;
         let detail = "too many calls with this key; see Retry-After";
         Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
             .with("limit", limits::API_BURST_MAX)
             .into_response()
     } else if let Some(problem) = forbidden {
-        drain(request.into_body()).await;
         problem.into_response()
     } else {
         next.run(request).await

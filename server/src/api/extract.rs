@@ -30,7 +30,6 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
         if plain != Some("application/json") {
             let detail = "the body must be JSON: send Content-Type: application/json";
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            drain(request.into_body()).await;
             return Err(Problem::new(status, detail).field("Content-Type"));
         }
         let bytes = read(request.into_body()).await?;
@@ -39,44 +38,30 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
     }
 }
 
-/// The whole body, or the refusal of one that is too long, once its sender has finished: he would
-/// otherwise see a broken connection instead of the answer.
+/// The whole body, or the refusal of one that is too long.
 async fn read(mut body: Body) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
-    let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Problem::bad("the body was cut off"))?;
+        let frame =
+            frame.map_err(|error| Problem::bad(format!("the body was cut off: {error}")))?;
         let Some(data) = frame.data_ref() else {
             continue;
         };
-        length += data.len();
-        if length > limits::API_BODY_DRAIN_BYTES_MAX {
-            break;
+        let length = bytes.len() + data.len();
+        if length > limits::API_BODY_BYTES_MAX {
+            let said = body
+                .size_hint()
+                .exact()
+                .and_then(|rest| usize::try_from(rest).ok());
+            let length = length + said.unwrap_or(0);
+            let detail = format!("a body has at most {} bytes", limits::API_BODY_BYTES_MAX);
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+                .field("body")
+                .limit(limits::API_BODY_BYTES_MAX, length));
         }
-        if length <= limits::API_BODY_BYTES_MAX {
-            bytes.extend_from_slice(data);
-        } else {
-            bytes = Vec::new();
-        }
-    }
-    if length > limits::API_BODY_BYTES_MAX {
-        let detail = format!("a body has at most {} bytes", limits::API_BODY_BYTES_MAX);
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
-            .field("body")
-            .limit(limits::API_BODY_BYTES_MAX, length));
+        bytes.extend_from_slice(data);
     }
     Ok(bytes)
-}
-
-/// Reads a body that does not matter any more, so that its sender sees the answer.
-pub(super) async fn drain(mut body: Body) {
-    let mut length = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        length += frame.data_ref().map_or(0, |data| data.len());
-        if length > limits::API_BODY_DRAIN_BYTES_MAX {
-            return;
-        }
-    }
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

@@ -27,25 +27,20 @@ mod users;
 pub use openapi::document;
 pub(crate) use users::session as shown_session;
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router as Routes;
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
-use axum::serve::{IncomingStream, Listener};
-use tokio::net::TcpListener;
 
 use crate::auth::{Access, Keys};
 use crate::desk::Desks;
 use crate::handle::Handle;
 use crate::ocim::{self, Ocim};
-use crate::transport::tls::HttpsListener;
-use crate::transport::watched::{Watching, Written};
+use crate::transport::http::Peer;
 use idempotency::Answers;
 use problem::Problem;
 
@@ -60,33 +55,9 @@ pub(crate) struct Api {
     answers: Answers,
 }
 
-/// Where a request comes from, and how much of its connection is written.
-#[derive(Debug, Clone)]
-pub(crate) struct Peer(IpAddr, Written);
-
-impl Connected<IncomingStream<'_, Watching<HttpsListener>>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Watching<HttpsListener>>) -> Peer {
-        Peer(stream.remote_addr().ip(), stream.io().written())
-    }
-}
-
-impl Connected<IncomingStream<'_, Watching<TcpListener>>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Watching<TcpListener>>) -> Peer {
-        Peer(stream.remote_addr().ip(), stream.io().written())
-    }
-}
-
-/// Serves HTTP until the future is dropped.
-pub(crate) async fn serve<L>(
-    listener: L,
-    handle: Handle,
-    (access, desks): (Access, Desks),
-    ocim: Arc<Ocim>,
-) where
-    L: Listener<Addr = SocketAddr>,
-    Peer: for<'a> Connected<IncomingStream<'a, L>>,
-{
-    let api = Arc::new(Api {
+/// Everything that the HTTP port answers.
+pub(crate) fn service(handle: Handle, (access, desks): (Access, Desks), ocim: Arc<Ocim>) -> Routes {
+    routes(Arc::new(Api {
         handle,
         desks,
         keys: access.keys(),
@@ -94,11 +65,7 @@ pub(crate) async fn serve<L>(
         ocim,
         rates: access::Rates::new(),
         answers: Answers::default(),
-    });
-    let service = routes(api).into_make_service_with_connect_info::<Peer>();
-    if let Err(error) = axum::serve(listener, service).await {
-        tracing::error!(%error, "the HTTP listener ended");
-    }
+    }))
 }
 
 fn routes(api: Arc<Api>) -> Routes {
@@ -141,11 +108,11 @@ fn routes(api: Arc<Api>) -> Routes {
 /// What has no path of its own: OCIM's paths are prefixes (`docs/ocim.md`).
 async fn nowhere(
     State(api): State<Arc<Api>>,
-    ConnectInfo(Peer(address, written)): ConnectInfo<Peer>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
 ) -> Response {
     if ocim::is_path(request.uri().path()) {
-        return api.ocim.answer(request, address, written).await;
+        return api.ocim.answer(request, peer).await;
     }
     let problem = Problem::not_found("there is nothing here; see /docs/");
     problem.with("value", request.uri().path()).into_response()

@@ -12,9 +12,10 @@ use axum::routing::get;
 use serde_json::Value;
 
 use super::problem::Problem;
-use super::{Api, Peer, access};
+use super::{Api, access};
 use crate::auth::Scope;
 use crate::metrics::Snapshot;
+use crate::transport::http::Peer;
 
 pub(super) fn routes() -> Routes<Arc<Api>> {
     Routes::new().route("/metrics", get(metrics))
@@ -39,11 +40,12 @@ fn is_loopback(address: IpAddr) -> bool {
 /// From this machine without a key: but not what a proxy on it passes on from elsewhere.
 async fn metrics(
     State(api): State<Arc<Api>>,
-    ConnectInfo(Peer(peer, _)): ConnectInfo<Peer>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let proxied = ["forwarded", "x-forwarded-for", "x-real-ip"];
-    let is_here = is_loopback(peer) && !proxied.iter().any(|name| headers.contains_key(*name));
+    let is_here =
+        is_loopback(peer.address.ip()) && !proxied.iter().any(|name| headers.contains_key(*name));
     if !is_here {
         let key = access::bearer(&headers);
         let scope = key.and_then(|key| api.keys.check(key));

@@ -234,8 +234,8 @@ pub(super) static KEYS: [Key; 22] = [
         kind: Kind::Number,
         default: "2000",
         allowed: "0 to 1000000; 0 is no limit",
-        doc: "TCP and WebSocket connections that one address may have at a time; further ones are \
-              closed. Many users behind one router or proxy count as one address.",
+        doc: "Connections that one address may have at a time, on all listeners together; further ones \
+              are closed. Many users behind one router or proxy count as one address.",
         option: None,
         place: place!(live limits.connections_per_address),
         set: |s, v| {

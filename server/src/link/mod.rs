@@ -34,6 +34,13 @@ pub(crate) enum LinkEnd {
 }
 
 impl LinkEnd {
+    /// Its session is somebody's.
+    pub(crate) fn admit(&self) {
+        if let LinkEnd::Stream(link) = self {
+            link.admit();
+        }
+    }
+
     /// Where the other side is; `None` inside this process.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {

@@ -14,6 +14,7 @@ use tidings_core::wire::websocket::{self, Opcode};
 use tokio::runtime::Handle;
 
 use super::socket::Socket;
+use crate::gate::Place;
 
 /// How long a closing link may take to send its last bytes and to hear the other side's end.
 const LINGER: Duration = Duration::from_secs(3);
@@ -74,12 +75,18 @@ struct Outbox {
     paused: bool,
     /// The reading task waits for room, not for bytes.
     held_back: bool,
+    /// Its session is somebody's.
+    admitted: bool,
     reader: Option<Waker>,
 }
 
 impl Outbox {
     fn is_full(&self) -> bool {
-        self.bytes.len() + self.sending > limits::OUTBOX_BYTES_MAX
+        let max = match self.admitted {
+            true => limits::OUTBOX_BYTES_MAX,
+            false => limits::UNADMITTED_OUTBOX_BYTES_MAX,
+        };
+        self.bytes.len() + self.sending > max
     }
 
     fn must_wait(&self) -> bool {
@@ -113,22 +120,45 @@ pub(crate) struct StreamLink {
     outbox: Mutex<Outbox>,
     /// Already in the list of links to flush.
     dirty: AtomicBool,
+    place: Place,
 }
 
 impl StreamLink {
     /// Must be called on a runtime.
-    pub(crate) fn new(socket: Socket, framing: Framing) -> Arc<StreamLink> {
+    pub(crate) fn new(socket: Socket, framing: Framing, place: Place) -> Arc<StreamLink> {
         let outbox = Mutex::new(Outbox::default());
         let runtime = Handle::current();
         let peer = socket.stream().peer_addr().ok();
-        Arc::new(StreamLink {
+        let stranger = place.stranger();
+        let link = Arc::new(StreamLink {
             socket,
             framing,
             peer,
             runtime,
             outbox,
             dirty: AtomicBool::new(false),
-        })
+            place,
+        });
+        let closed = Arc::downgrade(&link);
+        stranger.closes(true, move || {
+            if let Some(link) = closed.upgrade() {
+                tracing::debug!(peer = ?link.peer, "closed before a login: its time or place is over");
+                link.abort();
+            }
+        });
+        link
+    }
+
+    /// Its session is somebody's: the usual limits count from now on.
+    pub(crate) fn admit(&self) {
+        self.place.admit();
+        let mut outbox = self.outbox.lock();
+        outbox.admitted = true;
+        outbox.room();
+    }
+
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.place.is_admitted()
     }
 
     /// The other side's address.
@@ -294,29 +324,39 @@ impl StreamLink {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Next> {
+    fn poll_room(&self, cx: &Context<'_>) -> Poll<Next> {
+        let mut outbox = self.outbox.lock();
+        if outbox.closing {
+            return Poll::Ready(Next::Linger);
+        }
+        if !outbox
+            .reader
+            .as_ref()
+            .is_some_and(|w| w.will_wake(cx.waker()))
         {
-            let mut outbox = self.outbox.lock();
-            if outbox.closing {
-                return Poll::Ready(Next::Linger);
-            }
-            if !outbox
-                .reader
-                .as_ref()
-                .is_some_and(|w| w.will_wake(cx.waker()))
-            {
-                outbox.reader = Some(cx.waker().clone());
-            }
-            outbox.held_back = outbox.must_wait();
-            if outbox.held_back {
-                return Poll::Pending;
-            }
+            outbox.reader = Some(cx.waker().clone());
+        }
+        outbox.held_back = outbox.must_wait();
+        match outbox.held_back {
+            true => Poll::Pending,
+            false => Poll::Ready(Next::Read),
+        }
+    }
+
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Next> {
+        if let Next::Linger = std::task::ready!(self.poll_room(cx)) {
+            return Poll::Ready(Next::Linger);
         }
         if self.socket.is_fresh() {
             return Poll::Ready(Next::Read);
         }
         let ready = self.socket.stream().poll_read_ready(cx);
         ready.map(|_| Next::Read)
+    }
+
+    /// Waits until more may be caused by what was read before.
+    pub(crate) async fn room(&self) -> Next {
+        std::future::poll_fn(|cx| self.poll_room(cx)).await
     }
 
     /// Reads what is there.

@@ -120,6 +120,7 @@ async fn log_in(ocim: &Arc<Ocim>, asked: Asked) -> Result<Step<Known>, Answer> {
         Some(Transport::Polling) => return unauthorized("an agent cannot poll: open a WebSocket"),
         _ => return unauthorized("AUTH by HTTP needs `ts` POLLING or WEBSOCKET"),
     };
+    asked.connection.admit();
     match asked.packet.ts {
         Some(Transport::Polling) => enter_by_polling(ocim, &asked, &login).await,
         // By POST it is the login alone, for those who then open the WebSocket with its cookie.

@@ -42,13 +42,14 @@ use tidings_core::bucket::{Buckets, Rate};
 use tidings_core::desk::EpisodeId;
 use tidings_core::ids::Name;
 use tidings_core::limits;
+use tidings_core::secret::Secret;
 use tidings_core::wire::ocim::{Packet, PacketType};
 
 use crate::auth::{Access, network};
 use crate::clock::Clock;
 use crate::desk::{CustomerAct, Desks, TeamRef};
 use crate::handle::Handle;
-use crate::transport::watched::Written;
+use crate::transport::http::Peer;
 use answer::Form;
 use request::Asked;
 use session::Session;
@@ -100,19 +101,16 @@ impl Ocim {
         })
     }
 
-    /// Answers one request from `address`, over a connection whose bytes are counted in `written`.
-    pub(crate) async fn answer(
-        self: &Arc<Self>,
-        request: Request,
-        address: IpAddr,
-        written: Written,
-    ) -> Response {
+    /// Answers one request of a peer.
+    pub(crate) async fn answer(self: &Arc<Self>, request: Request, peer: Peer) -> Response {
         let form = Form::of(request.headers(), &self.settings);
         if request.method() == Method::OPTIONS {
             return form.preflight();
         }
+        let known = |token: &Secret| self.access.passed(token.expose()).is_ok();
+        let written = peer.connection.written();
         let before = written.bytes();
-        let (answer, polled) = match Asked::read(request, address).await {
+        let (answer, polled) = match Asked::read(request, peer, known).await {
             Ok(asked) => chain::run(self, asked, &form).await,
             Err(refused) => (refused, None),
         };

@@ -12,6 +12,8 @@ use tidings_core::secret::Secret;
 use tidings_core::wire::ocim::{Identity, Packet, PacketType, QueryError, decode, parse_query};
 
 use super::answer::Answer;
+use crate::transport::http::Peer;
+use crate::transport::watched::Connection;
 
 /// Whose request it is. Each side has a cookie of its own: both pages can be open in one browser,
 /// and a login of one does not disturb the other.
@@ -48,6 +50,8 @@ pub(super) struct Asked {
     pub(super) version: Version,
     pub(super) headers: HeaderMap,
     pub(super) address: IpAddr,
+    /// Of which it is to be known when somebody has shown who he is.
+    pub(super) connection: Connection,
     /// What becomes of the connection, if the client wants to leave HTTP.
     pub(super) upgrade: Option<OnUpgrade>,
     pub(super) packet: Packet,
@@ -70,8 +74,12 @@ pub(super) struct Tokens {
 }
 
 impl Asked {
-    /// Reads head and body.
-    pub(super) async fn read(request: Request, address: IpAddr) -> Result<Asked, Answer> {
+    /// Reads head and body. Of somebody whose token is not `known` less is read.
+    pub(super) async fn read(
+        request: Request,
+        peer: Peer,
+        known: impl FnOnce(&Secret) -> bool,
+    ) -> Result<Asked, Answer> {
         let (mut head, body) = request.into_parts();
         if head.method != Method::GET && head.method != Method::POST {
             let refused = Answer::refuse(
@@ -89,7 +97,22 @@ impl Asked {
             };
             Answer::refuse(status, &error.to_string())
         })?;
-        let body = read_body(body).await?;
+        // Only an agent's AUTH goes by another cookie, and that is short.
+        let mut tokens = Tokens {
+            query: query.token,
+            bearer: bearer(&head.headers),
+            ..Tokens::default()
+        };
+        tokens.take_cookie(&head.headers, Side::Customer);
+        let admitted = tokens.first().is_some_and(known);
+        if admitted {
+            peer.connection.admit();
+        }
+        let bytes_max = match admitted {
+            true => limits::OCIM_PACKET_BYTES_MAX,
+            false => limits::UNADMITTED_BODY_BYTES_MAX,
+        };
+        let body = read_body(body, bytes_max).await?;
         let unreadable = |reason: &str| Answer::refuse(StatusCode::UNAUTHORIZED, reason);
         let (json, packet_in_url) = match (&body[..], &query.packet) {
             ([], Some(packet)) => (packet.as_bytes(), true),
@@ -98,24 +121,16 @@ impl Asked {
         };
         let packet = decode(json).map_err(|error| unreadable(&error.to_string()))?;
         let side = Side::of(&packet);
-        let (cookie, status) = cookie(&head.headers, side.cookie())
-            .map(|value| match value.split_once(STATUS_MARK) {
-                Some((token, status)) => (Some(Secret::from(token)), Some(status.to_owned())),
-                None => (Some(Secret::from(value)), None),
-            })
-            .unwrap_or_default();
-        let tokens = Tokens {
-            query: query.token,
-            bearer: bearer(&head.headers),
-            cookie,
-            status,
-        };
+        if side != Side::Customer {
+            tokens.take_cookie(&head.headers, side);
+        }
         Ok(Asked {
             method: head.method,
             version: head.version,
             upgrade: head.extensions.remove(),
             headers: head.headers,
-            address,
+            address: peer.address.ip(),
+            connection: peer.connection,
             packet,
             side,
             packet_in_url,
@@ -133,14 +148,29 @@ impl Asked {
 
     /// The session's token.
     pub(super) fn token(&self) -> Option<&Secret> {
-        let tokens = &self.tokens;
-        let given = tokens.query.as_ref().or(tokens.bearer.as_ref());
-        given.or(tokens.cookie.as_ref())
+        self.tokens.first()
+    }
+}
+
+impl Tokens {
+    /// Takes the token of one side from its cookie.
+    fn take_cookie(&mut self, headers: &HeaderMap, side: Side) {
+        (self.cookie, self.status) = cookie(headers, side.cookie())
+            .map(|value| match value.split_once(STATUS_MARK) {
+                Some((token, status)) => (Some(Secret::from(token)), Some(status.to_owned())),
+                None => (Some(Secret::from(value)), None),
+            })
+            .unwrap_or_default();
+    }
+
+    fn first(&self) -> Option<&Secret> {
+        let given = self.query.as_ref().or(self.bearer.as_ref());
+        given.or(self.cookie.as_ref())
     }
 }
 
 /// The whole body; one that is too long is refused as soon as that is known.
-async fn read_body(mut body: Body) -> Result<Vec<u8>, Answer> {
+async fn read_body(mut body: Body, max: usize) -> Result<Vec<u8>, Answer> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
@@ -150,9 +180,12 @@ async fn read_body(mut body: Body) -> Result<Vec<u8>, Answer> {
         if let Some(data) = frame.data_ref() {
             bytes.extend_from_slice(data);
         }
-        if bytes.len() > limits::OCIM_PACKET_BYTES_MAX {
-            let max = limits::OCIM_PACKET_BYTES_MAX;
-            let reason = format!("the packet has more than {max} bytes: send less");
+        if bytes.len() > max {
+            let before = match max < limits::OCIM_PACKET_BYTES_MAX {
+                true => " before it is known who sends it",
+                false => "",
+            };
+            let reason = format!("the packet has more than {max} bytes{before}: send less");
             return Err(Answer::refuse(StatusCode::PAYLOAD_TOO_LARGE, &reason));
         }
     }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tidings_core::ids::Name;
 use tidings_core::limits;
 
-use crate::transport::gate::{Gate, Place};
+use crate::gate::{Counted, PerAddress};
 
 /// Why nobody else is let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +28,7 @@ pub(super) struct Table<S> {
     sessions: Mutex<HashMap<Name, Arc<S>>>,
     /// Seats that are taken, agents' included.
     taken: Arc<AtomicUsize>,
-    gate: Gate,
+    addresses: PerAddress,
     per_address: u32,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Table<S> {
 #[derive(Debug)]
 pub(super) struct Seat {
     taken: Arc<AtomicUsize>,
-    _place: Place,
+    _place: Counted,
 }
 
 impl Drop for Seat {
@@ -50,14 +50,14 @@ impl<S> Table<S> {
         Table {
             sessions: Mutex::default(),
             taken: Arc::default(),
-            gate: Gate::new(per_address),
+            addresses: PerAddress::new(per_address),
             per_address,
         }
     }
 
     /// A seat for one more session of a customer or an agent.
     pub(super) fn enter(&self, address: IpAddr) -> Result<Seat, Full> {
-        let place = self.gate.enter(address);
+        let place = self.addresses.enter(address);
         let place = place.ok_or(Full::Address(self.per_address))?;
         let before = self.taken.fetch_add(1, Ordering::AcqRel);
         let seat = Seat {

@@ -24,6 +24,7 @@ use super::authorization::Login;
 use super::upgraded::{Flow, Talker, linger, pong, refusal};
 use super::websocket::NO_AGENT;
 use crate::auth::{Credentials, Role, ScramUser};
+use crate::gate::Place;
 
 /// Read at once.
 const READ_BYTES: usize = 4096;
@@ -33,6 +34,8 @@ struct Desktop<I> {
     io: I,
     read: Vec<u8>,
     write: Vec<u8>,
+    /// Longest packet.
+    bytes_max: usize,
 }
 
 /// What a login has come to.
@@ -60,7 +63,7 @@ enum Next {
 
 /// Serves one connection from `address` until it ends. `safe`: nobody else can read along, so that a
 /// password itself may be said.
-pub(crate) async fn serve<I>(ocim: Arc<Ocim>, io: I, address: IpAddr, safe: bool)
+pub(crate) async fn serve<I>(ocim: Arc<Ocim>, io: I, (address, safe): (IpAddr, bool), place: Place)
 where
     I: AsyncRead + AsyncWrite + Unpin,
 {
@@ -72,11 +75,16 @@ where
         io,
         read: Vec::new(),
         write: Vec::new(),
+        bytes_max: limits::UNADMITTED_FRAME_BYTES_MAX,
     };
     let within = Duration::from_millis(limits::LOGIN_MS_MAX);
     let login = desktop.log_in(&ocim, address, safe);
     let talked = match tokio::time::timeout(within, Box::pin(login)).await {
-        Ok(Ok(Some(login))) => desktop.talk(ocim, &login).await,
+        Ok(Ok(Some(login))) => {
+            place.admit();
+            desktop.bytes_max = limits::OCIM_PACKET_BYTES_MAX;
+            desktop.talk(ocim, &login).await
+        }
         Ok(other) => other.map(drop),
         Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
     };
@@ -91,7 +99,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Desktop<I> {
     /// A packet that is there already. A length that no packet has is an error: what follows cannot
     /// be read.
     fn take(&mut self) -> Result<Option<Result<Packet, PacketError>>, tcp::FramingError> {
-        let (packet, used) = match tcp::next(&self.read, limits::OCIM_PACKET_BYTES_MAX)? {
+        let (packet, used) = match tcp::next(&self.read, self.bytes_max)? {
             tcp::Step::Frame { body, used } => (decode(body), used),
             tcp::Step::Need(_) => return Ok(None),
         };

@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::*;
 use crate::config::Settings;
+use crate::gate::Gate;
 use crate::{Running, Server};
 
 /// A server without sockets.
@@ -44,7 +45,9 @@ async fn plain_is_refused_where_others_could_read_along() {
     let ocim = Ocim::new(Settings::default().ocim, running.handle(), doors, false);
     let (near, mut far) = tokio::io::duplex(1 << 16);
     let address = "192.0.2.7".parse().unwrap();
-    let served = tokio::spawn(tcp::serve(ocim, near, address, false));
+    let door = Gate::new(0, None).door("agents", false);
+    let place = door.enter(address).unwrap();
+    let served = tokio::spawn(tcp::serve(ocim, near, (address, false), place));
     let login = json!({"mechanism": "PLAIN", "data": STANDARD.encode("\0wang\0secret")});
     let refused = ask(&mut far, login).await;
     assert_eq!(refused["body"]["type"], "FAIL");

@@ -92,6 +92,7 @@ impl Router {
             if let Some(Some(entry)) = guarded.links.get_mut(slot(*link)) {
                 entry.since_ms = now.wall_ms;
                 entry.device = number.unwrap_or(entry.device);
+                entry.end.admit();
             }
             self.metrics.login(true);
             if self.hooks.is_some() {

@@ -44,6 +44,8 @@ pub use inside::OnlineSession;
 pub(crate) use load::Loader;
 pub use trail::{Deliveries, Delivery};
 
+/// What clients are told when the server stops.
+const STOPPING: &str = "the server stops";
 /// Links to flush that the committer serves itself; more are shared out among the I/O workers.
 const FLUSH_INLINE_MAX: usize = 8;
 
@@ -202,6 +204,10 @@ impl Router {
         let mut guarded = self.guarded.lock();
         let id = guarded.node.open(now, transport);
         guarded.register(id, LinkEnd::Stream(link.clone()));
+        drop(guarded);
+        if self.is_stopping() {
+            link.close(1001, STOPPING);
+        }
         id
     }
 
@@ -333,16 +339,21 @@ impl Router {
             tokio::time::sleep(pause).await;
         }
         self.close_locals();
-        let links = self.streams();
-        for link in &links {
-            link.close(1001, "the server stops");
-            link.flush();
-        }
-        while links.iter().any(|l| !l.has_ended()) && tokio::time::Instant::now() < until {
+        loop {
+            // Whoever was let in at the last moment is among them.
+            let links = self.streams();
+            for link in &links {
+                link.close(1001, STOPPING);
+                link.flush();
+            }
+            let over = tokio::time::Instant::now() >= until;
+            if over {
+                links.iter().for_each(|link| link.abort());
+            }
+            if over || links.iter().all(|link| link.has_ended()) {
+                break;
+            }
             tokio::time::sleep(pause).await;
-        }
-        for link in &links {
-            link.abort();
         }
         self.end_sessions();
         self.stop_committing();

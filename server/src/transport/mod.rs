@@ -5,7 +5,7 @@
 //! that is not whole. Called by `Server`.
 
 pub(crate) mod certificate;
-pub(crate) mod gate;
+pub(crate) mod http;
 mod stream;
 pub(crate) mod tcp;
 pub(crate) mod tls;
@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use crate::gate::{Door, Place};
 use crate::link::{Framing, Socket, StreamLink};
-use gate::Gate;
 use tls::Tls;
 
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: u32 = 4096;
-/// After `accept` failed (usually: no file descriptor left), so that the log is not flooded.
+/// After `accept` failed (usually: no file descriptor left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Binds a listener.
@@ -41,54 +41,66 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// What becomes of an accepted connection: counted, dressed in TLS if that is on, served.
+/// What becomes of an accepted connection: dressed in TLS if that is on, served.
 pub(crate) fn greet<S, F>(
-    gate: Gate,
     tls: Option<Tls>,
     framing: Framing,
     serve: S,
-) -> impl FnMut(TcpStream, SocketAddr)
+) -> impl FnMut(TcpStream, SocketAddr, Place)
 where
     S: Fn(Arc<StreamLink>) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    move |stream, peer| {
-        let Some(place) = gate.enter(peer.ip()) else {
-            tracing::debug!(address = %peer.ip(), "too many connections from one address");
-            return;
-        };
+    move |stream, peer, place| {
         // Two tasks, and the first is little more than what serves the connection: there are many.
         match tls.clone() {
             None => {
-                let serving = serve(StreamLink::new(Socket::from(stream), framing));
-                tokio::spawn(async move {
-                    let _place = place;
-                    serving.await;
-                })
+                let link = StreamLink::new(Socket::from(stream), framing, place);
+                tokio::spawn(serve(link));
             }
             Some(tls) => {
                 let serve = serve.clone();
-                tokio::spawn(async move {
-                    let _place = place;
-                    if let Some(socket) = Box::pin(tls.accept(stream)).await {
-                        serve(StreamLink::new(socket, framing)).await;
+                serve_or_close(place, move |place| async move {
+                    if let Some(socket) = Box::pin(tls.accept(stream, peer.ip())).await {
+                        // Its own task: the link closes it from now on.
+                        tokio::spawn(serve(StreamLink::new(socket, framing, place)));
                     }
-                })
+                });
             }
-        };
+        }
     }
 }
 
-/// Accepts for ever; the caller drops the future to stop.
-pub(crate) async fn accept(listener: TcpListener, mut serve: impl FnMut(TcpStream, SocketAddr)) {
-    loop {
-        match listener.accept().await {
+/// Serves a connection in a task that ends when its place at the gate is another's.
+pub(crate) fn serve_or_close<F>(place: Place, serve: impl FnOnce(Place) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let stranger = place.stranger();
+    let task = tokio::spawn(serve(place)).abort_handle();
+    stranger.closes(false, move || task.abort());
+}
+
+/// Accepts until the server stops.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    door: Door,
+    mut serve: impl FnMut(TcpStream, SocketAddr, Place),
+) {
+    while door.room().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = door.closed() => return,
+        };
+        match accepted {
             Ok((stream, peer)) => {
                 let _ = stream.set_nodelay(true);
-                serve(stream, peer);
+                if let Some(place) = door.enter(peer.ip()) {
+                    serve(stream, peer, place);
+                }
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                door.accept_failed(&error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

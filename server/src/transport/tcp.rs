@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidings_core::limits;
 use tidings_core::session::Transport;
 use tidings_core::wire::mobileimsdk::{self, tcp};
 
@@ -14,11 +15,19 @@ pub(crate) async fn serve(router: Arc<Router>, link: Arc<StreamLink>, frame_byte
     let id = router.open_stream(&link, Transport::Tcp);
     let end = stream::read(&router, &link, |bytes| {
         let mut used = 0;
-        let mut arrivals = Vec::with_capacity(bytes.len() / stream::FRAME_BYTES + 1);
+        let mut arrivals = Vec::new();
         let mut outcome = Ok(());
         loop {
-            match tcp::next(&bytes[used..], frame_bytes_max) {
+            let admitted = link.is_admitted();
+            let max = match admitted {
+                true => frame_bytes_max,
+                false => frame_bytes_max.min(limits::UNADMITTED_FRAME_BYTES_MAX),
+            };
+            match tcp::next(&bytes[used..], max) {
                 Ok(tcp::Step::Frame { body, used: n }) => {
+                    if arrivals.capacity() == 0 {
+                        arrivals.reserve((bytes.len() - used) / stream::FRAME_BYTES + 1);
+                    }
                     arrivals.push(match mobileimsdk::decode(body) {
                         Ok(frame) => Arrival::Frame(frame, body.len()),
                         Err(error) => Arrival::Unreadable(error.to_string()),
@@ -33,6 +42,13 @@ pub(crate) async fn serve(router: Arc<Router>, link: Arc<StreamLink>, frame_byte
                     break;
                 }
             }
+            if !admitted {
+                // One by one: what follows a login waits in its bytes for the outcome.
+                router.arrived(id, std::mem::take(&mut arrivals));
+                if link.is_held_back() {
+                    break;
+                }
+            }
         }
         if !arrivals.is_empty() {
             router.arrived(id, arrivals);
@@ -44,5 +60,6 @@ pub(crate) async fn serve(router: Arc<Router>, link: Arc<StreamLink>, frame_byte
     if end == End::Gone {
         link.close(1000, "");
     }
+    drop(router); // a server that stops need not wait for the peer
     Box::pin(link.linger()).await;
 }

@@ -1,10 +1,11 @@
 //! TLS around the listeners: handshakes, and certificates that are read again when they change.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -14,12 +15,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tidings_core::limits;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_rustls::TlsAcceptor;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::auth::files::{LOOK_AGAIN, Watched};
+use crate::gate::Turns;
 use crate::link::Socket;
 
 /// Why TLS cannot be offered.
@@ -108,8 +110,7 @@ struct Inner {
     files: Mutex<((PathBuf, PathBuf), Watched)>,
     current: Arc<Current>,
     config: Arc<ServerConfig>,
-    turns: Semaphore,
-    waiting: AtomicUsize,
+    turns: Turns,
 }
 
 /// TLS as all listeners share it.
@@ -122,12 +123,64 @@ fn watch(files: &(PathBuf, PathBuf)) -> Watched {
     Watched::new([files.0.clone(), files.1.clone()])
 }
 
-/// One connection that waits for its turn or shakes hands.
-struct Waiting<'a>(&'a AtomicUsize);
+/// A connection of which no more is read than a first message may have, until it is there.
+#[derive(Debug)]
+pub(crate) struct Greeting {
+    stream: TcpStream,
+    /// Bytes that may still be read; `None`: any number.
+    left: Option<usize>,
+}
 
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl AsyncRead for Greeting {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let read = buf.filled().len() - before;
+        match self.left.map(|left| left.checked_sub(read)) {
+            Some(None) => {
+                let reason = "the ClientHello has more than TLS_HELLO_BYTES_MAX bytes";
+                Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, reason)))
+            }
+            Some(left) => {
+                self.left = left;
+                polled
+            }
+            None => polled,
+        }
+    }
+}
+
+impl AsyncWrite for Greeting {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -139,6 +192,8 @@ impl Tls {
         let pair = read_pair(cert_file, key_file)?;
         let current = Arc::new(Current(RwLock::new(Arc::new(pair))));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let workers =
+            tokio::runtime::Handle::try_current().map_or(1, |h| h.metrics().num_workers());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
@@ -148,8 +203,7 @@ impl Tls {
                 files: Mutex::new((files, watched)),
                 current,
                 config: Arc::new(config),
-                turns: Semaphore::new(limits::TLS_HANDSHAKES_MAX),
-                waiting: AtomicUsize::new(0),
+                turns: Turns::new((workers / 2).clamp(1, limits::TLS_HANDSHAKES_MAX)),
             }),
         })
     }
@@ -170,17 +224,14 @@ impl Tls {
         }
     }
 
-    /// Shakes hands; `None` if that fails, and the connection is closed.
-    pub(crate) async fn handshake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-        let before = self.inner.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.inner.waiting);
-        if before >= limits::TLS_WAITING_MAX {
-            return None;
-        }
-        let _turn = self.inner.turns.acquire().await.ok()?;
-        let acceptor = TlsAcceptor::from(self.inner.config.clone());
+    /// Shakes hands with somebody there; `None` if that fails, and the connection is closed.
+    pub(crate) async fn handshake(
+        &self,
+        stream: TcpStream,
+        from: IpAddr,
+    ) -> Option<TlsStream<Greeting>> {
         let within = Duration::from_millis(limits::TLS_HANDSHAKE_MS_MAX);
-        match tokio::time::timeout(within, acceptor.accept(stream)).await {
+        match tokio::time::timeout(within, self.greet(stream, from)).await {
             Ok(Ok(stream)) => Some(stream),
             Ok(Err(error)) => {
                 tracing::debug!(%error, "TLS handshake failed");
@@ -193,10 +244,28 @@ impl Tls {
         }
     }
 
+    async fn greet(&self, stream: TcpStream, from: IpAddr) -> io::Result<TlsStream<Greeting>> {
+        stream.readable().await?; // silence costs no buffer
+        let left = Some(limits::TLS_HELLO_BYTES_MAX);
+        let greeting = Greeting { stream, left };
+        let acceptor = rustls::server::Acceptor::default();
+        let mut hello = LazyConfigAcceptor::new(acceptor, greeting).await?;
+        hello.io.left = None;
+        // From here on there is something to compute, and nothing of it waits for the peer.
+        let turn = self.inner.turns.wait(from).await;
+        let mut accepting = hello.into_stream(self.inner.config.clone());
+        let first = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut accepting).poll(cx))).await;
+        drop(turn);
+        match first {
+            Poll::Ready(done) => done,
+            Poll::Pending => accepting.await,
+        }
+    }
+
     /// Shakes hands; `None` if that fails, and the connection is closed.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> Option<Socket> {
-        let (stream, session) = self.handshake(stream).await?.into_inner();
-        Some(Socket::tls(stream, session))
+    pub(crate) async fn accept(&self, stream: TcpStream, from: IpAddr) -> Option<Socket> {
+        let (greeting, session) = self.handshake(stream, from).await?.into_inner();
+        Some(Socket::tls(greeting.stream, session))
     }
 }
 
@@ -213,60 +282,6 @@ impl Inner {
                 tracing::info!("the TLS certificate was read again");
             }
             Err(error) => tracing::error!(%error, "the TLS certificate stays as it was"),
-        }
-    }
-}
-
-/// A listener for HTTPS. Handshakes go on beside one another, so that a slow one holds up nobody.
-#[derive(Debug)]
-pub(crate) struct HttpsListener {
-    address: io::Result<SocketAddr>,
-    accepted: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-    accepting: tokio::task::JoinHandle<()>,
-}
-
-impl HttpsListener {
-    pub(crate) fn new(listener: TcpListener, tls: Tls) -> HttpsListener {
-        let address = listener.local_addr();
-        let (sender, accepted) = mpsc::channel(limits::HTTPS_ACCEPTED_MAX);
-        let accepting = tokio::spawn(super::accept(listener, move |stream, peer| {
-            let (tls, sender) = (tls.clone(), sender.clone());
-            tokio::spawn(async move {
-                if let Some(stream) = tls.handshake(stream).await {
-                    let _ = sender.send((stream, peer)).await;
-                }
-            });
-        }));
-        HttpsListener {
-            address,
-            accepted,
-            accepting,
-        }
-    }
-}
-
-impl Drop for HttpsListener {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-impl axum::serve::Listener for HttpsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.accepted.recv().await {
-            Some(accepted) => accepted,
-            // The accepting task holds a sender for as long as it lives.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        match &self.address {
-            Ok(address) => Ok(*address),
-            Err(error) => Err(error.kind().into()),
         }
     }
 }

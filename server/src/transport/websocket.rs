@@ -37,6 +37,7 @@ pub(crate) async fn serve(router: Arc<Router>, link: Arc<StreamLink>, echo: bool
     .await
     else {
         link.close_raw();
+        drop(router);
         return Box::pin(link.linger()).await;
     };
     link.flush();
@@ -44,6 +45,7 @@ pub(crate) async fn serve(router: Arc<Router>, link: Arc<StreamLink>, echo: bool
         Purpose::Messages(id) => messages(&router, &link, id, rest).await,
         Purpose::Echo => echo_back(&router, &link, rest).await,
     }
+    drop(router); // a server that stops need not wait for the peer
     Box::pin(link.linger()).await;
 }
 
@@ -91,20 +93,60 @@ fn refuse(link: &StreamLink, status: u16, text: &str) {
 }
 
 async fn messages(router: &Arc<Router>, link: &Arc<StreamLink>, id: LinkId, rest: Vec<u8>) {
-    let mut decoder = Decoder::new(Role::Server, limits::WEBSOCKET_MESSAGE_BYTES_MAX);
+    let mut decoder = Decoder::new(Role::Server, limits::UNADMITTED_FRAME_BYTES_MAX);
     let end = stream::read_after(router, link, rest, |bytes| {
-        let mut arrivals = Vec::with_capacity(bytes.len() / stream::FRAME_BYTES + 1);
-        let outcome = gather(link, &mut decoder, bytes, &mut arrivals);
+        let total = bytes.len();
+        let mut rest = bytes;
+        while !link.is_admitted() {
+            // One by one: what follows a login waits in its bytes for the outcome.
+            let before = rest.len();
+            let used = {
+                let mut arrivals = Vec::new();
+                let outcome = gather_one(link, &mut decoder, rest, &mut arrivals);
+                if !arrivals.is_empty() {
+                    router.arrived(id, arrivals);
+                }
+                outcome?
+            };
+            rest = &mut rest[used..];
+            if rest.len() == before || rest.is_empty() || link.is_held_back() {
+                return Ok(total - rest.len());
+            }
+        }
+        decoder.set_max_message(limits::WEBSOCKET_MESSAGE_BYTES_MAX);
+        let behind = rest.len();
+        let mut arrivals = Vec::with_capacity(behind / stream::FRAME_BYTES + 1);
+        let outcome = gather(link, &mut decoder, rest, &mut arrivals);
         if !arrivals.is_empty() {
             router.arrived(id, arrivals);
         }
-        outcome
+        outcome.map(|used| total - behind + used)
     })
     .await;
     router.closed(id);
     if end == End::Gone {
         link.close(1000, "");
     }
+}
+
+fn broken(link: &Arc<StreamLink>, error: &ProtocolError) -> End {
+    link.close(error.code(), &error.to_string());
+    End::Closing
+}
+
+/// Takes the next frame, or the part of one, that is there. Returns how many bytes were used.
+fn gather_one<'b>(
+    link: &Arc<StreamLink>,
+    decoder: &mut Decoder,
+    bytes: &'b mut [u8],
+    arrivals: &mut Vec<Arrival<'b>>,
+) -> Result<usize, End> {
+    let next = decoder.next(bytes);
+    let (event, used) = next.map_err(|error| broken(link, &error))?;
+    if let Some(event) = event {
+        arrivals.extend(take(link, event)?);
+    }
+    Ok(used)
 }
 
 /// Takes every frame that is there, so that they are decided together. Returns how many bytes
@@ -118,19 +160,17 @@ fn gather<'b>(
     let total = bytes.len();
     let mut rest = bytes;
     loop {
-        let broken = |error: ProtocolError| {
-            link.close(error.code(), &error.to_string());
-            End::Closing
-        };
         if let Some(cut) = decoder.whole_frame(rest) {
             let (frame, behind) = rest.split_at_mut(cut);
             rest = behind;
-            if let (Some(event), _) = decoder.next(frame).map_err(broken)? {
+            let next = decoder.next(frame);
+            if let (Some(event), _) = next.map_err(|error| broken(link, &error))? {
                 arrivals.extend(take(link, event)?);
             }
             continue;
         }
-        let (event, used) = decoder.next(rest).map_err(broken)?;
+        let next = decoder.next(rest);
+        let (event, used) = next.map_err(|error| broken(link, &error))?;
         let arrival = match event {
             None => None,
             // Put together from parts; what it says cannot stay in the buffer.
@@ -188,6 +228,7 @@ fn take<'b>(link: &Arc<StreamLink>, event: Event<'b>) -> Result<Option<Arrival<'
 /// Every message back as it came: the same reading, outbox and closing as above.
 async fn echo_back(router: &Router, link: &Arc<StreamLink>, rest: Vec<u8>) {
     let mut decoder = Decoder::new(Role::Server, limits::ECHO_MESSAGE_BYTES_MAX);
+    link.admit(); // whoever starts a server with `--echo` wants this
     stream::read_after(router, link, rest, |bytes| {
         let mut used = 0;
         loop {

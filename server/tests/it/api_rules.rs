@@ -151,7 +151,7 @@ async fn receivers_are_bounded_and_named_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_above_the_limit_is_read_and_refused() {
+async fn a_body_above_the_limit_is_refused_and_the_answer_arrives() {
     let (running, client) = start(settings()).await;
     let body = |bytes: usize| {
         let mut body = json!({"to": "bob", "text": "x"}).to_string().into_bytes();
@@ -169,7 +169,7 @@ async fn a_body_above_the_limit_is_read_and_refused() {
         .raw("POST", MESSAGES, headers(), body(max))
         .await
         .ok(201);
-    for bytes in [max + 1, limits::API_BODY_DRAIN_BYTES_MAX] {
+    for bytes in [max + 1, limits::HTTP_LINGER_BYTES_MAX] {
         let problem = client
             .raw("POST", MESSAGES, headers(), body(bytes))
             .await

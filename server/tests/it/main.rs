@@ -43,3 +43,4 @@ mod ocim_websocket;
 mod support;
 mod tls;
 mod tls_client;
+mod unadmitted;

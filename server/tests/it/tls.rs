@@ -23,7 +23,7 @@ fn make_pair(dir: &Path) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap()
 }
 
-fn server() -> (TestServer, CertificateDer<'static>) {
+pub(crate) fn server() -> (TestServer, CertificateDer<'static>) {
     let data = tempfile::tempdir().unwrap();
     let certificate = make_pair(data.path());
     let (cert, key) = (data.path().join("cert.pem"), data.path().join("key.pem"));
@@ -34,10 +34,13 @@ fn server() -> (TestServer, CertificateDer<'static>) {
     (server.unwrap(), certificate)
 }
 
-type Stream = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
 
 /// Shakes hands with a server that shows this certificate.
-fn secure(address: SocketAddr, certificate: &CertificateDer<'static>) -> std::io::Result<Stream> {
+pub(crate) fn secure(
+    address: SocketAddr,
+    certificate: &CertificateDer<'static>,
+) -> std::io::Result<Stream> {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -53,6 +56,18 @@ fn secure(address: SocketAddr, certificate: &CertificateDer<'static>) -> std::io
         stream.conn.complete_io(&mut stream.sock)?;
     }
     Ok(stream)
+}
+
+/// A client that trusts nobody: for its first message.
+pub(crate) fn client() -> ClientConnection {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    ClientConnection::new(Arc::new(config), name).unwrap()
 }
 
 #[test]

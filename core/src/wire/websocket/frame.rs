@@ -93,6 +93,11 @@ impl Decoder {
         }
     }
 
+    /// From the next frame on, messages above `max_message` bytes are refused.
+    pub fn set_max_message(&mut self, max_message: usize) {
+        self.max = max_message;
+    }
+
     /// Whether no message is in progress: what is left in the buffer is at most part of a frame.
     #[must_use]
     pub fn is_idle(&self) -> bool {

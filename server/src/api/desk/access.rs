@@ -17,13 +17,13 @@ use tidings_core::secret::Secret;
 use tidings_core::wire::code;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::api::Api;
 use crate::api::access::{Caller, admit, bearer, beyond, needed};
-use crate::api::extract::drain;
 use crate::api::problem::Problem;
-use crate::api::{Api, Peer};
 use crate::auth::{Credentials, Role, Scope};
 use crate::desk::AgentRef;
 use crate::desk::directory::{Entry, Roster, TenantRoster};
+use crate::transport::http::Peer;
 
 /// Who calls.
 #[derive(Debug, Clone)]
@@ -50,8 +50,9 @@ pub(super) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match identify(&api, peer, request.headers()).await {
+    match identify(&api, &peer, request.headers()).await {
         Ok((key, who)) => {
+            peer.connection.admit();
             let needed = needed(request.method());
             let forbidden = match who.may {
                 May::Key(scope) if !scope.permits(needed) => Some(beyond(scope, needed)),
@@ -61,14 +62,12 @@ pub(super) async fn guard(
             request.extensions_mut().insert(who);
             admit(&api, key, forbidden, request, next).await
         }
-        Err(problem) => {
-            drain(request.into_body()).await;
-            problem.into_response()
-        }
+        // At once: the body is not waited for.
+        Err(problem) => problem.into_response(),
     }
 }
 
-async fn identify(api: &Api, peer: Peer, headers: &HeaderMap) -> Result<(u128, Who), Problem> {
+async fn identify(api: &Api, peer: &Peer, headers: &HeaderMap) -> Result<(u128, Who), Problem> {
     let refused =
         |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, detail).field("Authorization");
     if let Some(key) = bearer(headers) {
@@ -94,7 +93,7 @@ async fn identify(api: &Api, peer: Peer, headers: &HeaderMap) -> Result<(u128, W
         user: account.as_str().into(),
         token: Secret::from(password),
         extra: None,
-        address: Some(peer.0),
+        address: Some(peer.address.ip()),
     };
     let role = api
         .access

@@ -1,4 +1,4 @@
-//! How many connections one address has.
+//! How many of something one address has.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,36 +9,36 @@ use parking_lot::Mutex;
 
 use crate::auth::network;
 
-/// Counts connections by address. Bounded by the number of connections.
+/// Counts by address, up to a limit. Bounded by what is counted.
 #[derive(Debug, Clone)]
-pub(crate) struct Gate {
+pub(crate) struct PerAddress {
     max: Arc<AtomicU32>,
     counts: Arc<Mutex<HashMap<IpAddr, u32>>>,
 }
 
-/// One connection's place; free again when dropped.
+/// One place of an address; free again when dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Option<Box<(Gate, IpAddr)>>);
+pub(crate) struct Counted(Option<Box<(PerAddress, IpAddr)>>);
 
-impl Gate {
-    /// `max` connections for each address; 0 is no limit.
-    pub(crate) fn new(max: u32) -> Gate {
-        Gate {
+impl PerAddress {
+    /// `max` for each address; 0 is no limit.
+    pub(crate) fn new(max: u32) -> PerAddress {
+        PerAddress {
             max: Arc::new(AtomicU32::new(max)),
             counts: Arc::default(),
         }
     }
 
-    /// For connections from now on; those that are there stay.
+    /// For places from now on; those that are taken stay.
     pub(crate) fn set_max(&self, max: u32) {
         self.max.store(max, Ordering::Relaxed);
     }
 
-    /// A place for one more connection, if there is one. This machine itself is not counted.
-    pub(crate) fn enter(&self, address: IpAddr) -> Option<Place> {
+    /// One more place, if there is one. This machine itself is not counted.
+    pub(crate) fn enter(&self, address: IpAddr) -> Option<Counted> {
         let max = self.max.load(Ordering::Relaxed);
         if max == 0 || address.to_canonical().is_loopback() {
-            return Some(Place(None));
+            return Some(Counted(None));
         }
         let address = network(address);
         let mut counts = self.counts.lock();
@@ -48,17 +48,17 @@ impl Gate {
         }
         *count += 1;
         drop(counts);
-        Some(Place(Some(Box::new((self.clone(), address)))))
+        Some(Counted(Some(Box::new((self.clone(), address)))))
     }
 }
 
-impl Drop for Place {
+impl Drop for Counted {
     fn drop(&mut self) {
         let Some(place) = self.0.take() else {
             return;
         };
-        let (gate, address) = *place;
-        let mut counts = gate.counts.lock();
+        let (all, address) = *place;
+        let mut counts = all.counts.lock();
         if let Some(count) = counts.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
@@ -74,33 +74,33 @@ mod tests {
 
     #[test]
     fn at_the_limit_and_one_past_it() {
-        let gate = Gate::new(2);
+        let all = PerAddress::new(2);
         let here: IpAddr = "192.0.2.1".parse().unwrap();
         let there: IpAddr = "192.0.2.2".parse().unwrap();
-        let one = gate.enter(here).unwrap();
-        let _two = gate.enter(here).unwrap();
-        assert!(gate.enter(here).is_none());
-        let other = gate.enter(there).unwrap();
+        let one = all.enter(here).unwrap();
+        let _two = all.enter(here).unwrap();
+        assert!(all.enter(here).is_none());
+        let other = all.enter(there).unwrap();
         drop(one);
-        let _three = gate.enter(here).unwrap();
-        assert!(gate.enter(here).is_none());
+        let _three = all.enter(here).unwrap();
+        assert!(all.enter(here).is_none());
         drop(other);
-        assert_eq!(gate.counts.lock().len(), 1);
-        gate.set_max(3);
-        let _four = gate.enter(here).unwrap();
-        assert!(gate.enter(here).is_none());
+        assert_eq!(all.counts.lock().len(), 1);
+        all.set_max(3);
+        let _four = all.enter(here).unwrap();
+        assert!(all.enter(here).is_none());
     }
 
     #[test]
     fn loopback_and_no_limit() {
-        let gate = Gate::new(1);
+        let all = PerAddress::new(1);
         let loopback: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
-        let places: Vec<_> = (0..10).map(|_| gate.enter(loopback)).collect();
+        let places: Vec<_> = (0..10).map(|_| all.enter(loopback)).collect();
         assert!(places.iter().all(Option::is_some));
-        let gate = Gate::new(0);
+        let all = PerAddress::new(0);
         let here: IpAddr = "2001:db8::1".parse().unwrap();
-        let places: Vec<_> = (0..10).map(|_| gate.enter(here)).collect();
+        let places: Vec<_> = (0..10).map(|_| all.enter(here)).collect();
         assert!(places.iter().all(Option::is_some));
-        assert!(gate.counts.lock().is_empty());
+        assert!(all.counts.lock().is_empty());
     }
 }
