@@ -54,6 +54,10 @@ pub(crate) struct ServeArgs {
     /// takes what OCIM's demo pages do, also on port 6066 if that is free
     #[arg(long)]
     demo: bool,
+    /// Starts although acknowledged messages or changes are missing or damaged on the disk, and goes
+    /// on without them. For one start, after a copy of the data directory was put aside
+    #[arg(long)]
+    accept_loss: bool,
     /// Adds the WebSocket path /echo, for conformance suites
     #[arg(long, hide = true)]
     echo: bool,
@@ -93,6 +97,7 @@ impl ServeArgs {
             .collect();
         let mut settings = Settings::load(self.config.as_deref(), environment(), &given)?;
         settings.echo = self.echo;
+        settings.accept_loss = self.accept_loss;
         if self.demo {
             settings.ocim.compat = Compat {
                 credentials_in_url: true,

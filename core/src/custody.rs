@@ -83,6 +83,9 @@ pub enum Refusal {
         /// Its value.
         max: u64,
     },
+    /// What is stored of its conversation, group or user is damaged; others are not affected.
+    #[error("what is stored of this conversation is damaged: the operator's log says what")]
+    Damaged,
 }
 
 /// What a login was given.

@@ -194,6 +194,7 @@ impl Builder {
         let mut tasks = JoinSet::new();
         let access = Access(door.clone());
         let dir = kept.is_some().then_some(&*settings.data);
+        let dir = (dir, settings.accept_loss);
         let desks = desks(&router, access.clone(), hooks.clone(), dir, demo).await?;
         let gate = Gate::new(settings.limits.connections_per_address, gate::files_max());
         let doors = (&access, &desks.0);
@@ -211,7 +212,8 @@ impl Builder {
         if kept.is_some() {
             match AdminSocket::bind(&settings.data) {
                 Ok(socket) => {
-                    let office = Office::new(Handle::new(&router), access, settings.data.clone());
+                    let (handle, data) = (Handle::new(&router), settings.data.clone());
+                    let office = Office::new(handle, access, desks.0.clone(), data);
                     tasks.spawn(socket.serve(office));
                 }
                 // Everything else works; `tidings admin` then wants the server stopped.
@@ -322,12 +324,13 @@ impl Drop for Listening {
     }
 }
 
-/// The desks, with the demo's agents if they are wanted. Without desks the router stops.
+/// The desks, with what is kept of them in a directory, also if it is damaged and that is accepted, and
+/// with the demo's agents if they are wanted. Without desks the router stops.
 async fn desks(
     router: &Arc<Router>,
     access: Access,
     hooks: Option<Arc<Hooks>>,
-    dir: Option<&Path>,
+    dir: (Option<&Path>, bool),
     demo: bool,
 ) -> Result<desk::Open, StartError> {
     let open = async {
@@ -354,6 +357,7 @@ fn open_store(
         (None, durability) => {
             let options = SqliteOptions {
                 durability,
+                accept_loss: settings.accept_loss,
                 ..SqliteOptions::default()
             };
             Arc::new(SqliteStore::open(&settings.data, options)?)
@@ -492,7 +496,7 @@ impl Running {
     #[cfg(unix)]
     pub(crate) fn office(&self) -> Office {
         let data = self.settings.data.clone();
-        Office::new(self.handle(), self.access(), data)
+        Office::new(self.handle(), self.access(), self.desks(), data)
     }
 
     /// The support desks.

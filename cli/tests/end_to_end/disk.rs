@@ -3,10 +3,11 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use crate::support::admin::says;
 use crate::support::disk::SmallDisk;
 use crate::support::http::get;
 use crate::support::raw::{Raw, Transport, acknowledgement, json, message};
-use crate::support::server::Server;
+use crate::support::server::{Server, serve};
 use crate::support::until;
 
 /// Sends one message; `None` if it was acknowledged, else the code of the refusal.
@@ -197,4 +198,66 @@ fn send_until_refused(sender: &mut Raw) -> i64 {
     (0..)
         .find_map(|n| send(sender, &format!("u{n}"), "text"))
         .unwrap_or_default()
+}
+
+/// One flipped bit in what a killed server left: the start says so and what to do, and goes on only
+/// when that is accepted.
+#[test]
+fn d3_a_log_that_ends_too_early_is_not_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = Server::start(dir.path(), &[]);
+    let mut sender = Raw::connect(Transport::Tcp, &server.at);
+    sender.login("alice");
+    for at in 0..30 {
+        assert_eq!(send(&mut sender, &at.to_string(), "text"), None);
+    }
+    server.kill();
+    let ahead = data.join("tidings.db-wal");
+    let mut bytes = std::fs::read(&ahead).unwrap();
+    bytes[40_000] ^= 4;
+    std::fs::write(&ahead, bytes).unwrap();
+
+    for _ in 0..2 {
+        let failed = match Server::run(dir.path(), serve(dir.path(), &[])) {
+            Ok(server) => panic!("it started: {}", server.ready_line),
+            Err(failed) => failed,
+        };
+        assert_eq!(failed.code, Some(1), "{failed:?}");
+        let words = failed.stderr.lines().last().unwrap();
+        for part in ["tidings.db-wal is damaged", "commits", "--accept-loss"] {
+            assert!(words.contains(part), "{words}");
+        }
+    }
+    let server = Server::start(dir.path(), &["--accept-loss"]);
+    let mut sender = Raw::connect(Transport::Tcp, &server.at);
+    sender.login("alice");
+    assert_eq!(send(&mut sender, "after", "text"), None);
+    drop(server);
+    Server::start(dir.path(), &[]);
+}
+
+/// A block list that a failing disk empties lets in whom it should keep out.
+#[test]
+fn d3_damaged_accounts_are_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let server = Server::start(dir.path(), &[]);
+    says(&data, &["block", "user", "mallory"]);
+    server.kill();
+    let file = data.join("accounts.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let name = bytes.windows(7).position(|part| part == b"mallory");
+    bytes[name.unwrap()] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let failed = match Server::run(dir.path(), serve(dir.path(), &[])) {
+        Ok(server) => panic!("it started: {}", server.ready_line),
+        Err(failed) => failed,
+    };
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert!(
+        failed.stderr.contains("accounts.db is damaged"),
+        "{failed:?}"
+    );
+    Server::start(dir.path(), &["--accept-loss"]);
 }

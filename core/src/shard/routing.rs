@@ -52,6 +52,7 @@ impl Shard {
                             Refusal::NoGroup => code::REFUSED_ADDRESS,
                             Refusal::NotMember => code::REFUSED_NOT_MEMBER,
                             Refusal::Full { .. } => code::REFUSED_FULL,
+                            Refusal::Damaged => code::REFUSED_STORE,
                         };
                         let text = format!("message {id} to {to}: {refusal}");
                         self.refuse_message(link, &id, error_code, &text, actions);

@@ -11,6 +11,7 @@ use tidings_core::wire::code::KICK_BY_ADMIN;
 use super::{AdminError, backup, now_ms};
 use crate::api::shown_session;
 use crate::auth::Access;
+use crate::desk::Desks;
 use crate::handle::Handle;
 use crate::store::StoreError;
 
@@ -90,6 +91,7 @@ pub enum Task {
 pub(crate) struct Office {
     pub(super) handle: Handle,
     pub(super) access: Access,
+    desks: Desks,
     data: PathBuf,
 }
 
@@ -98,10 +100,11 @@ fn refuse<T>(words: impl Into<String>) -> Result<T, AdminError> {
 }
 
 impl Office {
-    pub(crate) fn new(handle: Handle, access: Access, data: PathBuf) -> Office {
+    pub(crate) fn new(handle: Handle, access: Access, desks: Desks, data: PathBuf) -> Office {
         Office {
             handle,
             access,
+            desks,
             data,
         }
     }
@@ -141,7 +144,22 @@ impl Office {
             Task::GroupRemove { group, user } => self.remove(&group, user).await,
             Task::Backup { to } => self.backup(to).await,
             Task::Check => {
-                let checked = self.handle.check().await?;
+                let mut checked = self.handle.check().await?;
+                let (access, desks) = (self.access.clone(), self.desks.clone());
+                let beside = move || -> Result<Vec<String>, AdminError> {
+                    let accounts = access.registry().check()?.into_iter();
+                    let desk = desks
+                        .directory()
+                        .check()
+                        .map_err(|e| AdminError::Refused(e.to_string()))?;
+                    let accounts = accounts.map(|words| format!("accounts.db: {words}"));
+                    let desk = desk.into_iter().map(|words| format!("desk.db: {words}"));
+                    Ok(accounts.chain(desk).collect())
+                };
+                let told = tokio::task::spawn_blocking(beside).await;
+                for words in told.map_err(|e| StoreError::Unavailable(e.to_string()))?? {
+                    checked.fault(words);
+                }
                 Ok(json!({ "check": checked }))
             }
             Task::Retention { days } => {

@@ -195,7 +195,7 @@ impl From<DirectoryError> for Problem {
             DirectoryError::TooMany { kind, max } => Problem::unprocessable(detail)
                 .field(kind)
                 .limit(max, max + 1),
-            DirectoryError::Storage(_) | DirectoryError::Json(_) => {
+            DirectoryError::Storage(_) | DirectoryError::Damaged(_) | DirectoryError::Json(_) => {
                 tracing::error!(%error, "the directory of the desk failed");
                 let detail = "what is set up cannot be read or written; see the server's log";
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
@@ -266,6 +266,9 @@ impl From<SendError> for Problem {
             SendError::Refused(Refusal::NoGroup) => Problem::not_found(detail).field("to"),
             SendError::Refused(Refusal::NotMember) => {
                 Problem::new(StatusCode::FORBIDDEN, detail).field("from")
+            }
+            SendError::Refused(Refusal::Damaged) => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).field("to")
             }
             SendError::Refused(Refusal::Full { limit, max }) => {
                 Problem::new(StatusCode::INSUFFICIENT_STORAGE, detail)

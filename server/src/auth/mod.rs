@@ -191,7 +191,10 @@ impl Door {
             let visitors = Visitors::open(&settings.data, days);
             let path = settings.data.join(visitors::FILE);
             let visitors = visitors.map_err(|reason| AuthError::VisitorKey { path, reason })?;
-            (Registry::open(&settings.data)?, visitors)
+            (
+                Registry::open_with(&settings.data, settings.accept_loss)?,
+                visitors,
+            )
         } else {
             (Registry::in_memory()?, Visitors::in_memory(days))
         };

@@ -492,6 +492,7 @@ pub(super) fn defaults() -> Settings {
             messages: false,
         },
         echo: false,
+        accept_loss: false,
     };
     for key in all() {
         let value = key.default.trim_matches('"');

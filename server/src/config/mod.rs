@@ -63,6 +63,9 @@ pub struct Settings {
     pub log: Log,
     /// Adds the WebSocket path `/echo`, for conformance suites. Only by a hidden option.
     pub echo: bool,
+    /// Starts although acknowledged data is missing or damaged. Only by `serve --accept-loss`: it is
+    /// meant for one start.
+    pub accept_loss: bool,
 }
 
 /// Where clients connect; `None` is off.

@@ -218,10 +218,10 @@ impl Desks {
         router: &Arc<Router>,
         access: Access,
         hooks: Option<Arc<Hooks>>,
-        dir: Option<&Path>,
+        (dir, accept_loss): (Option<&Path>, bool),
     ) -> Result<Desks, DeskStartError> {
         let dir = dir.map(Path::to_owned);
-        let open = move || Directory::open(dir.as_deref());
+        let open = move || Directory::open_with(dir.as_deref(), accept_loss);
         let directory = match tokio::task::spawn_blocking(open).await {
             Ok(directory) => Arc::new(directory?),
             Err(error) => return Err(StoreError::Unavailable(error.to_string()).into()),

@@ -1,6 +1,6 @@
 //! Where messages are kept. One trait in words of the domain; `memory` and `sqlite` behind it; one
 //! contract suite (`contract`) that every implementation passes. `plan`, `tail`, `chain`, `people`,
-//! `cursors` and `merge` are what both share.
+//! `cursors` and `merge` are what both share. `seal` watches over the small files beside.
 //!
 //! Does not decide who gets what: that is `core`. Called by the committer (`commit`), the loader
 //! (`backlog`, `load`) and the public handle (`history`, groups). Never calls anybody.
@@ -16,13 +16,14 @@ mod merge;
 mod model_tests;
 mod people;
 mod plan;
+pub(crate) mod seal;
 mod sqlite;
 mod tail;
 
 pub use look::{Checked, Device, Profile, Receipt, Search, Size};
 pub use memory::{MemoryOptions, MemoryStore};
 pub use sqlite::{SqliteOptions, SqliteStore, lock_directory};
-pub(crate) use sqlite::{open_database, remove_shared_memory};
+pub(crate) use sqlite::{loss, open_database, remove_shared_memory};
 
 use std::path::Path;
 

@@ -115,9 +115,17 @@ pub(crate) fn plan<B: Below>(
     planner.plan.rows.reserve(batch.len());
     planner.keys.reserve(batch.len());
     for record in batch {
-        let verdict = match record {
-            Record::Message(draft) => planner.message(draft)?,
-            Record::Login(login) => planner.login(login)?,
+        let decided = match record {
+            Record::Message(draft) => planner.message(draft),
+            Record::Login(login) => planner.login(login),
+        };
+        let verdict = match decided {
+            // Of one conversation or user: the others of the batch do not pay for it.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%error, "refused, what is stored is damaged: see `tidings admin check`");
+                Verdict::Refused(Refusal::Damaged)
+            }
+            decided => decided?,
         };
         planner.plan.verdicts.push(verdict);
     }

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use tidings_core::limits;
 
 use super::crypt::{self, Digest};
+use crate::store::{self, seal};
 pub use change::{Command, Fault};
 use network::Networks;
 
@@ -33,6 +34,9 @@ pub(crate) const FILE: &str = "accounts.db";
 /// How the API's keys begin, so that one that leaks can be found and is known for what it is.
 const KEY_PREFIX: &str = "tidings_";
 const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+
+/// Tables whose rows are watched over.
+const SEALED: &[&str] = &["account", "api_key", "block"];
 
 /// What an API key permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -107,6 +111,11 @@ pub struct Registry {
 impl Registry {
     /// Opens `accounts.db`, made or migrated if need be. The caller holds the directory's lock.
     pub(crate) fn open(dir: &Path) -> Result<Registry, Fault> {
+        Registry::open_with(dir, false)
+    }
+
+    /// The same; if what was written is damaged, with what is left of it if that is accepted.
+    pub(crate) fn open_with(dir: &Path, accept_loss: bool) -> Result<Registry, Fault> {
         let path = dir.join(FILE);
         let fault = |e: rusqlite::Error| Fault::Storage(format!("{}: {e}", path.display()));
         let fresh = !path.exists();
@@ -114,7 +123,20 @@ impl Registry {
         if fresh {
             restrict(&path).map_err(|e| Fault::Storage(format!("{}: {e}", path.display())))?;
         }
-        Registry::prepare(db).map_err(fault)
+        seal::prepare(&db).map_err(fault)?;
+        let told = seal::look(&db, SEALED).map_err(fault)?;
+        if let Some(reason) = told.first() {
+            store::loss(accept_loss, &path, reason.clone())
+                .map_err(|error| Fault::Storage(error.to_string()))?;
+        }
+        let registry = Registry::prepare(db).map_err(fault)?;
+        seal::renew(&mut registry.db.lock(), SEALED, !told.is_empty()).map_err(fault)?;
+        Ok(registry)
+    }
+
+    /// What of the file is not what was written.
+    pub(crate) fn check(&self) -> Result<Vec<String>, Fault> {
+        Ok(seal::look(&self.db.lock(), SEALED)?)
     }
 
     /// Kept nowhere: for a server that writes nothing to disk.

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use tidings_core::ids::Name;
 use tidings_core::limits;
 
-use crate::store;
+use crate::store::{self, seal};
 
 /// Its name in the data directory.
 pub(crate) const FILE: &str = "desk.db";
@@ -27,6 +27,9 @@ const SCHEMA: &[&str] = &[
     include_str!("schema_1.sql"),
     include_str!("../sink/schema_1.sql"),
 ];
+
+/// Tables whose rows are watched over: not those of the storage listener, which grow.
+const SEALED: &[&str] = &["item", "counter", "sink"];
 
 /// What went wrong with the directory.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +64,9 @@ pub enum DirectoryError {
     /// `desk.db` could not be read or written.
     #[error("desk.db: {0}")]
     Storage(#[from] rusqlite::Error),
+    /// It is damaged.
+    #[error(transparent)]
+    Damaged(#[from] store::StoreError),
     /// What lies in it is not what was written.
     #[error("desk.db: {0}")]
     Json(#[from] serde_json::Error),
@@ -152,6 +158,14 @@ impl Directory {
     /// # Errors
     /// If it cannot be read or written.
     pub fn open(dir: Option<&Path>) -> Result<Directory, DirectoryError> {
+        Directory::open_with(dir, false)
+    }
+
+    /// The same; if what was written is damaged, with what is left of it if that is accepted.
+    ///
+    /// # Errors
+    /// If it cannot be read or written, or is damaged and that is not accepted.
+    pub fn open_with(dir: Option<&Path>, accept_loss: bool) -> Result<Directory, DirectoryError> {
         let mut db = match dir {
             Some(dir) => {
                 store::remove_shared_memory(&dir.join(FILE));
@@ -169,6 +183,11 @@ impl Directory {
         }
         // What is recalled or erased is written over, not only given back.
         db.pragma_update(None, "secure_delete", true)?;
+        seal::prepare(&db)?;
+        let told = seal::look(&db, SEALED)?;
+        if let (Some(reason), Some(dir)) = (told.first(), dir) {
+            store::loss(accept_loss, &dir.join(FILE), reason.clone())?;
+        }
         let version: usize = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         for (number, sql) in SCHEMA.iter().enumerate().skip(version) {
             let transaction = db.transaction()?;
@@ -176,6 +195,7 @@ impl Directory {
             transaction.pragma_update(None, "user_version", number + 1)?;
             transaction.commit()?;
         }
+        seal::renew(&mut db, SEALED, !told.is_empty())?;
         let roster = read(&db)?;
         let reading = match dir {
             Some(dir) => {
@@ -190,6 +210,14 @@ impl Directory {
             reading,
             roster: RwLock::new(Arc::new(roster)),
         })
+    }
+
+    /// What of the file is not what was written.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn check(&self) -> Result<Vec<String>, DirectoryError> {
+        Ok(seal::look(&self.db.lock(), SEALED)?)
     }
 
     /// Everything, as it is now. Does not block.

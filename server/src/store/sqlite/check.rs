@@ -12,6 +12,7 @@ use super::super::{Checked, StoreError};
 use super::Inner;
 use super::keys::Runs;
 use super::log::{LogRow, Reader};
+use super::sums;
 use std::sync::atomic::Ordering;
 
 /// Rows that are read at once.
@@ -84,6 +85,7 @@ fn shown(key: &str) -> String {
 impl Check<'_> {
     fn everything(&mut self, inner: &Inner) -> Result<(), StoreError> {
         self.files()?;
+        self.rows()?;
         self.log(inner)?;
         self.index()?;
         self.cursors(inner)
@@ -102,6 +104,13 @@ impl Check<'_> {
                 .fault(format!("tidings.db or index.db: {words}"));
         }
         Ok(())
+    }
+
+    /// Users, members and cursors.
+    fn rows(&mut self) -> Result<(), StoreError> {
+        let checked = &mut self.checked;
+        self.reader
+            .read(|connection| sums::look(connection, None, |words| checked.fault(words)))
     }
 
     fn log(&mut self, inner: &Inner) -> Result<(), StoreError> {

@@ -10,13 +10,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Transaction};
 
 use super::super::{Durability, StoreError};
+use super::sums;
 
 /// "TIDI": so that a file of something else is not taken for ours.
 const APPLICATION_ID: i32 = 0x5449_4449;
-const LOG_MIGRATIONS: &[&str] = &[include_str!("schema/log_1.sql")];
+const LOG_MIGRATIONS: &[&str] = &[
+    include_str!("schema/log_1.sql"),
+    include_str!("schema/log_2.sql"),
+];
+/// The first version of the log in which every row has a checksum.
+const LOG_WITH_CHECKSUMS: usize = 2;
 const INDEX_MIGRATIONS: &[&str] = &[include_str!("schema/index_1.sql")];
 const BUSY: Duration = Duration::from_secs(5);
 /// A checkpoint that has to wait longer for a reader is left for the next time.
@@ -174,10 +181,18 @@ pub(super) fn open_log(paths: &Paths, durability: Durability) -> Result<Connecti
     remove_shared_memory(&paths.log);
     let open = || {
         let mut connection = open_database(&paths.log)?;
+        // Until it is known that nothing is missing, nothing is changed by looking.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         configure(&connection, durability)?;
-        // What is removed is written over, not only given back.
-        connection.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = ON")?;
-        let version = migrate(&mut connection, LOG_MIGRATIONS)?;
+        for_writing(&connection)?;
+        let version = migrate(
+            &mut connection,
+            LOG_MIGRATIONS,
+            |version, transaction| match version {
+                LOG_WITH_CHECKSUMS => sums::fill(transaction),
+                _ => Ok(()),
+            },
+        )?;
         Ok((connection, version))
     };
     let (connection, version) = open().map_err(|error| paths.log_error(error))?;
@@ -189,12 +204,18 @@ pub(super) fn open_log(paths: &Paths, durability: Durability) -> Result<Connecti
     Ok(connection)
 }
 
+/// What counts for whoever writes the log.
+fn for_writing(connection: &Connection) -> rusqlite::Result<()> {
+    // What is removed is written over, not only given back.
+    connection.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = ON")
+}
+
 /// Opens the log for writing once more, where it must be.
 pub(super) fn reopen_log(paths: &Paths, durability: Durability) -> Result<Connection, StoreError> {
     let open = || {
         let connection = open_existing(&paths.log)?;
         configure(&connection, durability)?;
-        connection.execute_batch("PRAGMA wal_autocheckpoint = 0")?;
+        for_writing(&connection)?;
         Ok(connection)
     };
     open().map_err(|error| paths.log_error(error))
@@ -230,7 +251,7 @@ pub(super) fn open_index(paths: &Paths) -> Result<Connection, StoreError> {
     let open = || {
         let mut connection = open_database(&paths.index)?;
         configure(&connection, Durability::Os)?;
-        let version = migrate(&mut connection, INDEX_MIGRATIONS)?;
+        let version = migrate(&mut connection, INDEX_MIGRATIONS, |_, _| Ok(()))?;
         Ok((connection, version))
     };
     let (connection, version) = open().map_err(|error| paths.index_error(error))?;
@@ -242,6 +263,7 @@ pub(super) fn open_index(paths: &Paths) -> Result<Connection, StoreError> {
 pub(super) fn open_reader(paths: &Paths) -> Result<Connection, StoreError> {
     let open = || {
         let connection = open_existing(&paths.log)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.execute("ATTACH ?1 AS follower", [paths.index.to_string_lossy()])?;
         configure(&connection, Durability::Os)?;
         // Small: there are several readers, and the system caches the files as well.
@@ -269,7 +291,11 @@ fn configure(connection: &Connection, durability: Durability) -> rusqlite::Resul
 }
 
 /// Brings a file to the newest version; returns the version that it had if that is newer.
-fn migrate(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result<usize> {
+fn migrate(
+    connection: &mut Connection,
+    migrations: &[&str],
+    complete: impl Fn(usize, &Transaction<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<usize> {
     let read = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0));
     let version: usize = read("user_version")?;
     let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
@@ -284,6 +310,7 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result
     for (at, migration) in migrations.iter().enumerate().skip(version) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(migration)?;
+        complete(at + 1, &transaction)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", at + 1)?;
         transaction.commit()?;

@@ -1,9 +1,10 @@
-//! The two threads of a store: one lets the indexes follow, one copies the database's log back.
+//! The threads of a store: one lets the indexes follow, one copies the database's log back, one notes
+//! how far the log has come.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ const LENGTHEN_BYTES: usize = 1 << 20;
 const SLEEP: Duration = Duration::from_secs(2);
 /// Texts that were removed leave the database's log at once, and then so often at most.
 const SCRUB_EVERY: Duration = Duration::from_secs(5);
+/// How long the head may have come further before that is noted.
+const HEAD_EVERY: Duration = Duration::from_millis(300);
 /// How long it waits after an error.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 
@@ -35,6 +38,7 @@ struct Flags {
     checkpoint: bool,
     lengthen: bool,
     scrub: bool,
+    head: bool,
     stop: bool,
 }
 
@@ -45,6 +49,8 @@ pub(super) struct Signal {
     changed: Condvar,
     /// About how many bytes the database's log grew since it was copied back.
     grown: AtomicU64,
+    /// The head has moved since it was noted.
+    moved: AtomicBool,
 }
 
 impl Signal {
@@ -74,6 +80,26 @@ impl Signal {
             flags.index = true;
             self.changed.notify_all();
         }
+    }
+
+    /// A commit moved the head. Wakes once for many.
+    pub(super) fn wake_head(&self) {
+        if !self.moved.swap(true, Ordering::AcqRel) {
+            self.flags.lock().head = true;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits a while; `false` at the end.
+    fn pause(&self, time: Duration) -> bool {
+        let until = std::time::Instant::now() + time;
+        let mut flags = self.flags.lock();
+        while !flags.stop {
+            if self.changed.wait_until(&mut flags, until).timed_out() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Waits for a flag; `false` at the end.
@@ -114,7 +140,11 @@ impl Keeper {
             inner: Arc::clone(inner),
             threads: Vec::new(),
         };
-        let work: [(&str, Work); 2] = [("store-index", index), ("store-checkpoint", checkpoint)];
+        let work: [(&str, Work); 3] = [
+            ("store-index", index),
+            ("store-checkpoint", checkpoint),
+            ("store-head", head),
+        ];
         for (name, work) in work {
             let inner = Arc::clone(inner);
             let thread = std::thread::Builder::new().name(name.into());
@@ -151,6 +181,18 @@ fn index(inner: &Inner) {
                     break;
                 }
             }
+        }
+    }
+}
+
+fn head(inner: &Inner) {
+    while inner.signal.wait(|flags| std::mem::take(&mut flags.head)) {
+        if !inner.signal.pause(HEAD_EVERY) {
+            return; // the end writes it
+        }
+        inner.signal.moved.store(false, Ordering::Release);
+        if let Err(error) = inner.write_head() {
+            tracing::warn!(%error, "how far the log has come cannot be noted");
         }
     }
 }

@@ -12,6 +12,7 @@ use super::super::StoreError;
 use super::super::chain::{Head, Link};
 use super::super::tail::NewRow;
 use super::files::{self, Paths};
+use super::sums;
 
 const INSERT: &str = "INSERT INTO log (position, conversation, seq, prev, jump, time_ms, typeu,
     sender, recipient, id, body, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
@@ -94,6 +95,12 @@ pub(super) fn insert(transaction: &Transaction<'_>, rows: &[NewRow]) -> rusqlite
     Ok(())
 }
 
+/// Counts that something else than new messages is written.
+pub(super) fn count_change(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let sql = "UPDATE meta SET value = value + 1 WHERE name = 'changes'";
+    transaction.prepare_cached(sql)?.execute([]).map(drop)
+}
+
 /// Takes the message out of a row that has to stay.
 pub(super) fn blank(transaction: &Transaction<'_>, row: &LogRow) -> rusqlite::Result<()> {
     let mut message = Message::clone(&row.message);
@@ -134,6 +141,13 @@ fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
 
 /// Decodes a row; `None` if it is not what was written.
 fn decode(row: &Row<'_>) -> rusqlite::Result<Option<LogRow>> {
+    match decode_values(row) {
+        Err(error) if sums::is_conversion(&error) => Ok(None),
+        decoded => decoded,
+    }
+}
+
+fn decode_values(row: &Row<'_>) -> rusqlite::Result<Option<LogRow>> {
     let body = row.get_ref(10)?.as_str_or_null()?;
     let decoded = LogRow {
         message: Arc::new(Message {
@@ -162,18 +176,40 @@ fn decode(row: &Row<'_>) -> rusqlite::Result<Option<LogRow>> {
 
 /// The members of a group, by name, each with the number from which he takes part.
 pub(super) fn members(connection: &Connection, group: &str) -> rusqlite::Result<Vec<(Name, u64)>> {
-    let sql = "SELECT member, joined FROM groups WHERE name = ?1 ORDER BY member";
+    let sql = "SELECT member, joined, checksum FROM groups WHERE name = ?1 ORDER BY member";
     let mut statement = connection.prepare_cached(sql)?;
-    let found = statement.query_map([group], |row| Ok((text(row, 0)?, number(row, 1)?)))?;
+    let found = statement.query_map([group], |row| {
+        let member = row.get_ref(0)?.as_str()?;
+        let joined = row.get(1)?;
+        match row.get::<_, u32>(2)? == sums::member(group, member, joined) {
+            true => Ok((member.into(), joined as u64)),
+            false => Err(sums::damaged(format!(
+                "the row of member {member} of {group} is not what was written"
+            ))),
+        }
+    })?;
     found.collect()
 }
 
-/// The groups of a user, likewise.
+/// The groups of a user, likewise. One that is damaged is left out, and told.
 pub(super) fn groups(connection: &Connection, user: &str) -> rusqlite::Result<Vec<(Name, u64)>> {
-    let sql = "SELECT name, joined FROM groups WHERE member = ?1 ORDER BY name";
+    let sql = "SELECT name, joined, checksum FROM groups WHERE member = ?1 ORDER BY name";
     let mut statement = connection.prepare_cached(sql)?;
-    let found = statement.query_map([user], |row| Ok((text(row, 0)?, number(row, 1)?)))?;
-    found.collect()
+    let mut rows = statement.query([user])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let group = row.get_ref(0)?.as_str()?;
+        let joined = row.get(1)?;
+        match row.get::<_, u32>(2)? == sums::member(group, user, joined) {
+            true => found.push((group.into(), joined as u64)),
+            false => tracing::error!(
+                group,
+                user,
+                "the row of a member is damaged: he gets nothing of this group; set it again"
+            ),
+        }
+    }
+    Ok(found)
 }
 
 /// Connections for reading, kept for the next one.
@@ -189,6 +225,11 @@ impl Readers {
             paths: paths.clone(),
             idle: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Closes those that wait.
+    pub(super) fn close(&self) {
+        self.idle.lock().clear();
     }
 
     /// A reader, given back when dropped.
@@ -298,6 +339,12 @@ impl Reader<'_> {
     pub(super) fn last_position(&self) -> Result<u64, StoreError> {
         let last = "SELECT coalesce(max(position), 0) FROM log";
         self.read(|connection| connection.query_row(last, [], |row| number(row, 0)))
+    }
+
+    /// How many times something else than new messages was written.
+    pub(super) fn changes(&self) -> Result<u64, StoreError> {
+        let sql = "SELECT value FROM meta WHERE name = 'changes'";
+        self.read(|connection| connection.query_row(sql, [], |row| number(row, 0)))
     }
 
     /// The first position in the log; 0 if it is empty.

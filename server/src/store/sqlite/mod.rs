@@ -1,16 +1,19 @@
 //! The embedded store: one log in SQLite that is the truth, indexes that follow behind, and the
 //! newest part of both in memory, which makes reads right meanwhile.
 //!
-//! `files` the directory · `space` room on the disk · `trouble` what errors mean · `log` rows and readers · `writer` the commit · `index` and `keys` what
+//! `files` the directory · `space` room on the disk · `trouble` what errors mean · `ahead` and `head` whether
+//! the log ends where it should · `sums` checksums of what lies beside it · `log` rows and readers · `writer` the commit · `index` and `keys` what
 //! follows · `read` backlog, load, history · `retain` removal · `backup` and `check` what operators ask ·
 //! `keeper` the two threads.
 //! Not here: the decision about a batch (`plan`), the memory (`tail`) and the arithmetic of the
 //! pointers (`chain`), which the stores share. Called through [`Store`] only.
 
+mod ahead;
 mod backup;
 mod check;
 mod dirty;
 mod files;
+mod head;
 mod index;
 mod keeper;
 mod keys;
@@ -19,6 +22,7 @@ mod look;
 mod read;
 mod retain;
 mod space;
+mod sums;
 mod trouble;
 mod writer;
 
@@ -39,6 +43,7 @@ use super::{
 };
 use dirty::Dirty;
 use files::{Paths, Presence};
+use head::{HeadFile, Mark};
 use index::Index;
 use keeper::{Keeper, Signal};
 use keys::Runs;
@@ -48,6 +53,7 @@ use space::Space;
 use writer::Writer;
 
 pub(crate) use files::{open_database, remove_shared_memory};
+pub(crate) use head::loss;
 
 /// How a store on disk behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +68,8 @@ pub struct SqliteOptions {
     pub checkpoint_bytes: u64,
     /// …and begun anew, with commits waiting, when it is this long.
     pub wal_bytes_max: u64,
+    /// A log that ends too early, and damaged rows, are no reason not to open.
+    pub accept_loss: bool,
     /// Indexes follow and checkpoints happen on threads of the store; else only in `flush`.
     pub background: bool,
 }
@@ -74,10 +82,14 @@ impl Default for SqliteOptions {
             index_batch: 20_000,
             checkpoint_bytes: 16 << 20,
             wal_bytes_max: 128 << 20,
+            accept_loss: false,
             background: true,
         }
     }
 }
+
+/// Users and members of groups are all read at the start if there are no more than this of each.
+const ROWS_AT_START_MAX: usize = 100_000;
 
 /// See the module.
 #[derive(Debug)]
@@ -102,6 +114,9 @@ struct Inner {
     signal: Signal,
     space: Space,
     presence: Mutex<Presence>,
+    head: HeadFile,
+    /// How many times something else than new messages was written.
+    changes: AtomicU64,
     /// The last commit failed.
     failing: AtomicBool,
     /// Held as long as the store is open.
@@ -137,6 +152,7 @@ impl SqliteStore {
         }
         let readers = Readers::new(&paths);
         let seed = opened.seed;
+        let (head, mark) = HeadFile::open(&paths, options.durability)?;
         let inner = Inner {
             tail: RwLock::new(Tail::new(seed, 0)),
             dirty: Mutex::new(Dirty::default()),
@@ -150,11 +166,13 @@ impl SqliteStore {
             signal: Signal::default(),
             space,
             failing: AtomicBool::new(is_full),
+            head,
+            changes: AtomicU64::new(0),
             _lock: lock,
             paths,
             options,
         };
-        inner.start(seed)?;
+        inner.start(seed, mark)?;
         let inner = Arc::new(inner);
         let keeper = options
             .background
@@ -183,6 +201,7 @@ struct Opened {
 
 impl Opened {
     fn of(paths: &Paths, options: SqliteOptions) -> Result<Opened, StoreError> {
+        ahead_is_whole(paths, options)?;
         let log = files::open_log(paths, options.durability)?;
         // What a killed process left behind is copied back now: counted from each start alone, a
         // server that is killed again and again would never get round to it.
@@ -204,10 +223,33 @@ impl Opened {
     }
 }
 
+/// Before SQLite looks at it, takes what it can read, and begins it anew.
+fn ahead_is_whole(paths: &Paths, options: SqliteOptions) -> Result<(), StoreError> {
+    // Without a sync for each commit a power cut may leave anything.
+    if options.durability != Durability::Disk {
+        return Ok(());
+    }
+    let found = ahead::look(&paths.ahead);
+    let found = found.map_err(|error| paths.io_error(&paths.ahead, &error))?;
+    let Some(ahead::Break { at, commits }) = found else {
+        return Ok(());
+    };
+    let reason = match at {
+        0 => "its header is not what was written, and nothing in it can be read".to_owned(),
+        _ => format!(
+            "at byte {at} it is not what was written, and the {commits} commits from there on cannot \
+             be read"
+        ),
+    };
+    head::loss(options.accept_loss, &paths.ahead, reason)
+}
+
 impl Inner {
     /// Brings memory in line with the disk: indexes first, as far as they lag too much, then the
     /// tail from where they end.
-    fn start(&self, seed: u64) -> Result<(), StoreError> {
+    fn start(&self, seed: u64, mark: Option<Mark>) -> Result<(), StoreError> {
+        self.compare_head(mark)?;
+        self.look_at_rows()?;
         let last = self.readers.get()?.last_position()?;
         let begin = self.index.lock().begin(self, last)?;
         self.watermark.store(begin, Ordering::Release);
@@ -225,7 +267,29 @@ impl Inner {
         let watermark = self.watermark.load(Ordering::Acquire);
         *self.tail.write() = Tail::new(seed, watermark);
         let mut writer = self.writer.lock();
-        writer.recover(self)
+        writer.recover(self)?;
+        writer.copy_back_at_the_end(self)?;
+        drop(writer);
+        self.write_head()
+    }
+
+    /// Reads what is small: users and groups.
+    fn look_at_rows(&self) -> Result<(), StoreError> {
+        let mut told = Vec::new();
+        let reader = self.readers.get()?;
+        reader.read(|connection| {
+            sums::look(connection, Some(ROWS_AT_START_MAX), |words| {
+                told.push(words)
+            })
+        })?;
+        match told.first() {
+            None => Ok(()),
+            Some(first) if told.len() == 1 => self.loss(&self.paths.log, first.clone()),
+            Some(first) => {
+                let reason = format!("{first}, and {} more", told.len() - 1);
+                self.loss(&self.paths.log, reason)
+            }
+        }
     }
 }
 
@@ -234,8 +298,13 @@ impl Drop for SqliteStore {
         if let Some(keeper) = self.keeper.take() {
             keeper.stop();
         }
+        // The writer closes the log last, and copies it back.
+        self.inner.readers.close();
         if let Err(error) = self.inner.write_cursors() {
             tracing::warn!(%error, "cursors were not written at the end: some messages come again");
+        }
+        if let Err(error) = self.inner.write_head() {
+            tracing::warn!(%error, "how far the log has come cannot be noted");
         }
     }
 }
@@ -252,6 +321,9 @@ impl Store for SqliteStore {
     fn flush(&self) -> Result<(), StoreError> {
         self.inner.can_write()?;
         self.inner.write_cursors()?;
+        if !self.inner.options.background {
+            self.inner.write_head()?;
+        }
         // Small steps make small files; memory has what is missing, and a start reads it again.
         if self.inner.lag() >= (self.inner.options.index_batch as u64 / 4).max(1) {
             self.inner.follow()?;
@@ -359,6 +431,9 @@ impl Store for SqliteStore {
     }
 }
 
+#[cfg(test)]
+#[path = "../sqlite_damage_tests.rs"]
+mod damage_tests;
 #[cfg(test)]
 #[path = "../sqlite_tests.rs"]
 mod tests;

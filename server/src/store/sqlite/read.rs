@@ -15,6 +15,7 @@ use super::super::tail::{Entry, Tail};
 use super::super::{Conversation, Page, StoreError, cursors, merge};
 use super::Inner;
 use super::log::{self, LogRow, Reader};
+use super::sums;
 use super::writer;
 
 /// Messages that a merge reads of each conversation at first; it doubles.
@@ -37,23 +38,44 @@ fn head_of(entry: &Entry) -> Link {
     }
 }
 
+/// A cursor; one that is not what was written counts as none: what may have been acknowledged is
+/// delivered again.
 fn cursor_of(row: &Row<'_>, device: DeviceId) -> rusqlite::Result<Cursor> {
+    match decode_cursor(row, device) {
+        Ok(Some(cursor)) => Ok(cursor),
+        Err(error) if !sums::is_conversion(&error) => Err(error),
+        _ => {
+            let conversation = row.get::<_, i64>(0)? as u64;
+            tracing::error!(
+                device = device.0,
+                conversation,
+                "a cursor is damaged: everything there is delivered to this device again"
+            );
+            Ok(cursors::fresh(device, conversation, 0))
+        }
+    }
+}
+
+fn decode_cursor(row: &Row<'_>, device: DeviceId) -> rusqlite::Result<Option<Cursor>> {
+    let (conversation, acked): (i64, i64) = (row.get(0)?, row.get(1)?);
+    let sparse = row.get_ref(2)?.as_str_or_null()?;
+    let unanswered = row.get_ref(3)?.as_str_or_null()?;
+    let sum = sums::cursor(device.0 as i64, conversation, acked, sparse, unanswered);
+    if row.get::<_, u32>(4)? != sum {
+        return Ok(None);
+    }
     let broken = |at: usize, error: serde_json::Error| {
         let kind = rusqlite::types::Type::Text;
         rusqlite::Error::FromSqlConversionFailure(at, kind, error.into())
     };
-    let mut cursor = cursors::fresh(
-        device,
-        row.get::<_, i64>(0)? as u64,
-        row.get::<_, i64>(1)? as u64,
-    );
-    if let Some(sparse) = row.get_ref(2)?.as_str_or_null()? {
+    let mut cursor = cursors::fresh(device, conversation as u64, acked as u64);
+    if let Some(sparse) = sparse {
         cursor.sparse = serde_json::from_str(sparse).map_err(|error| broken(2, error))?;
     }
-    if let Some(unanswered) = row.get_ref(3)?.as_str_or_null()? {
+    if let Some(unanswered) = unanswered {
         cursor.unanswered = serde_json::from_str(unanswered).map_err(|error| broken(3, error))?;
     }
-    Ok(cursor)
+    Ok(Some(cursor))
 }
 
 impl Reader<'_> {
@@ -72,7 +94,7 @@ impl Reader<'_> {
     }
 
     fn cursors(&self, device: DeviceId) -> Result<Vec<Cursor>, StoreError> {
-        let sql = "SELECT conversation, acked, sparse, unanswered FROM cursors WHERE device = ?1";
+        let sql = "SELECT conversation, acked, sparse, unanswered, checksum FROM cursors WHERE device = ?1";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
             let rows = statement.query_map([device.0 as i64], |row| cursor_of(row, device))?;
@@ -81,7 +103,7 @@ impl Reader<'_> {
     }
 
     fn cursor(&self, device: DeviceId, conversation: u64) -> Result<Option<Cursor>, StoreError> {
-        let sql = "SELECT conversation, acked, sparse, unanswered FROM cursors
+        let sql = "SELECT conversation, acked, sparse, unanswered, checksum FROM cursors
                    WHERE device = ?1 AND conversation = ?2";
         self.read(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
@@ -166,7 +188,14 @@ impl Inner {
             if head.seq <= cursor.acked {
                 continue;
             }
-            let first = self.first_from(&reader, conversation, cursor.acked + 1, head)?;
+            let first = match self.first_from(&reader, conversation, cursor.acked + 1, head) {
+                // This conversation has to wait, the others do not.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(%error, user, "a conversation cannot be delivered");
+                    continue;
+                }
+                first => first?,
+            };
             if let Some(Link { position: next, .. }) = first {
                 behind.push(Behind {
                     cursor,

@@ -55,6 +55,7 @@ impl Inner {
         let removal = self.choose(&reader, rows, devices_since_ms)?;
         if !removal.positions.is_empty() {
             writer.transact(self, |transaction| {
+                log::count_change(transaction)?;
                 let mut delete =
                     transaction.prepare_cached("DELETE FROM log WHERE position = ?1")?;
                 for row in &removal.gone {
@@ -65,6 +66,7 @@ impl Inner {
                 }
                 Ok(())
             })?;
+            self.changes.fetch_add(1, Ordering::AcqRel);
             let mut tail = self.tail.write();
             for row in removal.gone.iter().chain(&removal.blank) {
                 tail.remove(&row.message, true);
@@ -100,8 +102,10 @@ impl Inner {
         };
         let message = super::super::redacted(&row.message, instead);
         writer.transact(self, |transaction| {
+            log::count_change(transaction)?;
             log::rewrite(transaction, &row, &message)
         })?;
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.tail.write().replace(Arc::new(message));
         self.signal.scrub();
         Ok(true)

@@ -13,6 +13,7 @@ use rusqlite::ErrorCode;
 
 use super::super::StoreError;
 use super::files::Paths;
+use super::sums;
 
 /// What is written on trial: more than what a file system has left in a block or an inode.
 const TRIAL_BYTES: usize = 64 << 10;
@@ -37,7 +38,9 @@ impl Paths {
     pub(super) fn sql_error(&self, file: &Path, error: &rusqlite::Error) -> StoreError {
         let path = file.display().to_string();
         let reason = error.to_string();
+        let is_row = error.sqlite_error().map(|error| error.extended_code) == Some(sums::DAMAGED);
         match error.sqlite_error_code() {
+            _ if is_row || sums::is_conversion(error) => StoreError::Corrupt { path, reason },
             Some(ErrorCode::DiskFull) => self.full(),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
                 StoreError::NotWritable { path, reason }

@@ -1,7 +1,7 @@
 //! The commit: decide, write in one transaction, publish. Nothing is published before it is
 //! durable, and what may or may not be durable is read back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use super::super::tail::{Tail, same_key};
 use super::Inner;
 use super::files::{self, Presence};
 use super::log::{self, Reader};
+use super::sums;
 use std::sync::atomic::Ordering;
 
 /// Cursors wait for each other so long, at most…
@@ -144,11 +145,20 @@ impl Writer {
         recovered
     }
 
+    /// Everything is as it should be: what closes the log last may copy it back.
+    pub(super) fn copy_back_at_the_end(&mut self, inner: &Inner) -> Result<(), StoreError> {
+        let never = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        let connection = self.usable(inner)?;
+        let set = connection.set_db_config(never, false);
+        set.map(drop).map_err(|error| inner.paths.log_error(error))
+    }
+
     fn read_back(&mut self, inner: &Inner) -> Result<(), StoreError> {
         let reader = inner.readers.get()?;
         let device = "SELECT value FROM meta WHERE name = 'next_device'";
         let device: i64 = reader.read(|c| c.query_row(device, [], |row| row.get(0)))?;
         self.next_device = device as u64;
+        inner.changes.store(reader.changes()?, Ordering::Release);
         loop {
             let from = inner.tail.read().last();
             let rows = reader.rows_after(from, RECOVER_BATCH)?;
@@ -239,7 +249,11 @@ impl Writer {
             if self.memberships > MEMBERSHIPS_CACHED_MAX {
                 self.forget_groups();
             }
-            let members = reader.members(&draft.to)?;
+            let members = match reader.members(&draft.to) {
+                // The planner refuses what goes to this group.
+                Err(StoreError::Corrupt { .. }) => continue,
+                members => members?,
+            };
             self.memberships += members.len() + 1;
             let members = (!members.is_empty()).then(|| Arc::new(members.into_iter().collect()));
             self.groups.insert(Name::clone(&draft.to), members);
@@ -278,6 +292,7 @@ impl Inner {
         }
         let done = self.decide_and_write(batch, verdicts);
         self.failing.store(done.is_err(), Ordering::Relaxed);
+        self.signal.wake_head();
         done
     }
 
@@ -321,9 +336,15 @@ impl Inner {
             let devices = (plan.next_device != writer.next_device).then_some(plan.next_device);
             writer.transact(self, |transaction| {
                 log::insert(transaction, &plan.rows)?;
+                if !plan.users.is_empty() {
+                    log::count_change(transaction)?;
+                }
                 write_plan(transaction, &plan, devices)?;
                 write_cursors(transaction, moved.iter().map(|(cursor, _)| cursor))
             })?;
+        }
+        if !plan.users.is_empty() {
+            self.changes.fetch_add(1, Ordering::AcqRel);
         }
         writer.next_device = plan.next_device;
         if !moved.is_empty() {
@@ -411,21 +432,45 @@ impl Inner {
             Some(entry) => entry.head.seq(),
             None => reader.indexed(group)?.map_or(0, |(_, head)| head.seq),
         };
+        // Set again and again from the configuration: that writes nothing, and needs no room.
+        let known = reader.members(group);
+        if known.is_ok_and(|known| is_same(&known, members)) {
+            return Ok(());
+        }
         writer.transact(self, |transaction| {
-            let before: HashMap<Name, u64> =
-                log::members(transaction, group)?.into_iter().collect();
+            let before: HashMap<Name, u64> = match log::members(transaction, group) {
+                Ok(before) => before.into_iter().collect(),
+                // Nobody knows since when: from now on.
+                Err(error) if is_damaged(&error) => HashMap::new(),
+                Err(error) => return Err(error),
+            };
+            log::count_change(transaction)?;
             transaction.execute("DELETE FROM groups WHERE name = ?1", [group])?;
-            let mut insert =
-                transaction.prepare_cached("INSERT OR IGNORE INTO groups VALUES (?1, ?2, ?3)")?;
+            let mut insert = transaction.prepare_cached(
+                "INSERT OR IGNORE INTO groups (name, member, joined, checksum)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?;
             for member in members {
-                let joined = before.get(member).copied().unwrap_or(head);
-                insert.execute(params![group, &**member, joined as i64])?;
+                let joined = before.get(member).copied().unwrap_or(head) as i64;
+                let sum = sums::member(group, member, joined);
+                insert.execute(params![group, &**member, joined, sum])?;
             }
             Ok(())
         })?;
+        self.changes.fetch_add(1, Ordering::AcqRel);
         writer.forget_groups();
         Ok(())
     }
+}
+
+fn is_damaged(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    code == Some(sums::DAMAGED) || sums::is_conversion(error)
+}
+
+fn is_same(known: &[(Name, u64)], members: &[Name]) -> bool {
+    let wanted: HashSet<&Name> = members.iter().collect();
+    known.len() == wanted.len() && known.iter().all(|(name, _)| wanted.contains(name))
 }
 
 fn write_plan(
@@ -443,10 +488,11 @@ fn write_plan(
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
         transaction
             .prepare_cached(
-                "INSERT INTO users VALUES (?1, ?2)
-                 ON CONFLICT (name) DO UPDATE SET record = excluded.record",
+                "INSERT INTO users (name, record, checksum) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (name) DO UPDATE SET record = excluded.record,
+                 checksum = excluded.checksum",
             )?
-            .execute(params![&**name, record])?;
+            .execute(params![&**name, record, sums::user(name, &record)])?;
     }
     if let Some(next_device) = next_device {
         transaction
@@ -462,9 +508,10 @@ fn write_cursors<'a>(
 ) -> rusqlite::Result<()> {
     let json = |error: serde_json::Error| rusqlite::Error::ToSqlConversionFailure(error.into());
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO cursors VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO cursors (device, conversation, acked, sparse, unanswered, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (device, conversation) DO UPDATE SET acked = excluded.acked,
-         sparse = excluded.sparse, unanswered = excluded.unanswered",
+         sparse = excluded.sparse, unanswered = excluded.unanswered, checksum = excluded.checksum",
     )?;
     for cursor in cursors {
         let sparse = match cursor.sparse.is_empty() {
@@ -475,26 +522,27 @@ fn write_cursors<'a>(
             true => None,
             false => Some(serde_json::to_string(&cursor.unanswered).map_err(json)?),
         };
-        statement.execute(params![
-            cursor.device.0 as i64,
-            cursor.conversation.0 as i64,
-            cursor.acked as i64,
-            sparse,
-            unanswered,
-        ])?;
+        let key = (cursor.device.0 as i64, cursor.conversation.0 as i64);
+        let acked = cursor.acked as i64;
+        let (sparse, unanswered) = (sparse.as_deref(), unanswered.as_deref());
+        let sum = sums::cursor(key.0, key.1, acked, sparse, unanswered);
+        statement.execute(params![key.0, key.1, acked, sparse, unanswered, sum])?;
     }
     Ok(())
 }
 
 /// A user as the log keeps him.
 pub(super) fn user_of(connection: &Connection, name: &str) -> rusqlite::Result<Option<User>> {
-    let mut statement = connection.prepare_cached("SELECT record FROM users WHERE name = ?1")?;
+    let sql = "SELECT record, checksum FROM users WHERE name = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
     let record = statement.query_row([name], |row| {
         let record = row.get_ref(0)?.as_str()?;
-        serde_json::from_str(record).map_err(|error| {
-            let kind = rusqlite::types::Type::Text;
-            rusqlite::Error::FromSqlConversionFailure(0, kind, error.into())
-        })
+        let user = match row.get::<_, u32>(1)? == sums::user(name, record) {
+            true => serde_json::from_str(record).ok(),
+            false => None,
+        };
+        let words = || format!("the row of user {name} is not what was written");
+        user.ok_or_else(|| sums::damaged(words()))
     });
     record.optional()
 }
