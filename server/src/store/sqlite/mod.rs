@@ -270,7 +270,11 @@ impl Inner {
         writer.recover(self)?;
         writer.copy_back_at_the_end(self)?;
         drop(writer);
-        self.write_head()
+        // It is tried again with the first commit.
+        if let Err(error) = self.write_head() {
+            tracing::warn!(%error, "how far the log has come cannot be noted");
+        }
+        Ok(())
     }
 
     /// Reads what is small: users and groups.
@@ -279,7 +283,7 @@ impl Inner {
         let reader = self.readers.get()?;
         reader.read(|connection| {
             sums::look(connection, Some(ROWS_AT_START_MAX), |words| {
-                told.push(words)
+                told.push(words);
             })
         })?;
         match told.first() {
