@@ -30,6 +30,7 @@ pub struct Builder {
     device: Option<(String, String)>,
     extensions: bool,
     own: bool,
+    notices: bool,
     outbox: Option<PathBuf>,
     trust: Trust,
     heartbeat: Option<Duration>,
@@ -54,6 +55,7 @@ impl Builder {
             device: None,
             extensions: true,
             own: false,
+            notices: false,
             outbox: None,
             trust: Trust::default(),
             heartbeat: None,
@@ -106,6 +108,15 @@ impl Builder {
     /// and for a [device](Builder::device) of its own, or there is no other.
     pub fn own_messages(mut self, shown: bool) -> Builder {
         self.own = shown;
+        self
+    }
+
+    /// Whether this client is told what a support team tells its customers beside texts: places in
+    /// the queue, who serves, the end (default: no). They come as
+    /// [`Event::Message`](crate::Event::Message) with `typeu` 400 and JSON as text, as
+    /// `docs/protocol.md` shows. Asks for the extensions.
+    pub fn desk_notices(mut self, shown: bool) -> Builder {
+        self.notices = shown;
         self
     }
 
@@ -299,11 +310,14 @@ impl Builder {
                 declared.device.clone_from(device);
                 declared.class.clone_from(class);
             }
-            None if !self.extensions && !self.own => return None,
+            None if !self.extensions && !self.own && !self.notices => return None,
             None => {}
         }
         if self.own {
             declared.caps.push("own".to_owned());
+        }
+        if self.notices {
+            declared.caps.push("desk".to_owned());
         }
         Some(declared)
     }

@@ -359,8 +359,14 @@ pub const DESK_BATCH_MAX: usize = 512;
 /// Beyond: the session ends, and its next one begins with what the agent serves.
 pub const DESK_AGENT_EVENTS_MAX: usize = 4096;
 /// Conversations of a tenant whose last agent is remembered.
-/// Beyond: a returning customer gets whoever is free.
-pub const DESK_FORMER_MAX: usize = 1_000_000;
+/// Beyond: the one that was served longest ago gets whoever is free.
+pub const DESK_FORMER_MAX: usize = 65_536;
+/// Ended conversations of a tenant that can be rated, and whose messages can be recalled.
+/// Beyond: those whose time ends first cannot any more.
+pub const DESK_ENDED_MAX: usize = 65_536;
+/// How long an agent has no session before his customers are told that he is away: a page that is
+/// loaded again takes less.
+pub const AGENT_AWAY_MS: u64 = 5_000;
 /// Longest remark with a transfer, and longest text of a rating, in bytes.
 /// Beyond: it is refused.
 pub const DESK_NOTE_BYTES_MAX: usize = 1024;
@@ -380,6 +386,9 @@ pub const DESK_TIME_MS_MAX: u64 = 366 * 24 * 3_600_000;
 /// Opening times of a team, days counted singly.
 /// Beyond: the setting is refused.
 pub const DESK_HOURS_MAX: usize = 64;
+/// Holidays of a team, those that are over included.
+/// Beyond: the setting is refused.
+pub const DESK_HOLIDAYS_MAX: usize = 366;
 /// Farthest local time from UTC, in minutes.
 /// Beyond: the setting is refused.
 pub const DESK_UTC_OFFSET_MIN_MAX: i32 = 18 * 60;

@@ -1,11 +1,12 @@
 //! `tidings chat`: a conversation, full-screen on a terminal, line by line elsewhere.
 //!
 //! Here: a pure [`model`], its picture (`draw`, `rows`), the terminal that shows it (`screen`), and
-//! the mode without one (`plain`). Not here: the protocol and reconnecting (`tidings-client`).
+//! the mode without one (`plain`); what support teams tell, in words (`notice`). Not here: the protocol and reconnecting (`tidings-client`).
 
 mod draw;
 mod line;
 mod model;
+mod notice;
 mod plain;
 mod rows;
 mod screen;
@@ -56,7 +57,7 @@ fn address(name: &str) -> Result<String, String> {
 pub(crate) async fn run(args: ChatArgs) -> anyhow::Result<ExitCode> {
     // A message is worth repeating for as long as somebody waits for it.
     let mut builder = match args.target.client() {
-        Ok(builder) => builder.retries(u32::MAX),
+        Ok(builder) => builder.retries(u32::MAX).desk_notices(true),
         Err(error) => return wrong_usage(&error),
     };
     if let Some(device) = &args.device {

@@ -10,6 +10,7 @@ use tidings_client::{Client, Event, Events, Incoming};
 use tidings_core::ids::{Address, Name};
 use tokio::sync::mpsc;
 
+use super::notice;
 use crate::listen::{Form, Printer, escaped, stopped};
 
 /// Longest line that is read; frames are far shorter, and the client names their limit.
@@ -89,7 +90,9 @@ impl Plain<'_> {
                 // The message before is acknowledged only once it was written.
                 event = self.events.next(), if printing.is_none() => match event {
                     Some(Event::Message(message)) => {
-                        printing = Some(Box::pin(printer.print(render(&message))));
+                        if let Some(message) = notice::shown(message) {
+                            printing = Some(Box::pin(printer.print(render(&message))));
+                        }
                     }
                     Some(event) => self.happened(event)?,
                     None => anyhow::bail!("the client ended"),

@@ -26,6 +26,7 @@ impl Desk {
             out.push(Action::Refuse(Asker::Operator, Refusal::BadSettings));
             return;
         }
+        let settings = Box::new(settings);
         self.record(Record::Team { team, settings }, out);
     }
 
@@ -48,6 +49,14 @@ impl Desk {
         self.record(Record::Agent { agent, settings }, out);
         // What rings was offered to somebody with other teams, skills and slots.
         self.withdraw_offers(agent, out);
+    }
+
+    pub(super) fn on_team_open(&mut self, team: TeamId, open: bool, out: &mut Vec<Action>) {
+        if !self.state.teams.contains_key(&team) {
+            out.push(Action::Refuse(Asker::Operator, Refusal::NoTeam));
+        } else if open == self.state.closed.contains(&team) {
+            self.record(Record::TeamOpen { team, open }, out);
+        }
     }
 
     pub(super) fn on_remove_agent(&mut self, agent: AgentId, out: &mut Vec<Action>) {
@@ -83,10 +92,15 @@ impl Desk {
             out.push(Action::Refuse(Asker::Agent(agent), Refusal::NoAgent));
             return;
         };
-        if !known.live {
+        let (live, away_told) = (known.live, known.away_told);
+        if !live {
             self.record(Record::AgentLink { agent, live: true }, out);
         }
         self.set_status(agent, status, out);
+        if away_told {
+            let serves = self.serves(agent).into_iter();
+            out.extend(serves.map(|episode| Action::AgentBack(episode, agent)));
+        }
         self.ring_again(agent, out);
     }
 
@@ -338,7 +352,9 @@ impl Desk {
         let taken = match found {
             None if episode.is_some() => Err(Refusal::NoEpisode),
             None => Err(Refusal::QueueEmpty),
-            Some((_, known)) if known.stage != Stage::Queued => Err(Refusal::NotYours),
+            Some((_, known)) if !matches!(known.stage, Stage::Queued | Stage::Left) => {
+                Err(Refusal::NotYours)
+            }
             Some((id, known)) => {
                 let need = self.state.need(known);
                 let via = need.teams.into_iter().find(|team| serves(*team));
@@ -354,7 +370,8 @@ impl Desk {
         }
     }
 
-    /// The first in the queues of the agent's teams whom he has the skills for.
+    /// The first in the queues of the agent's teams whom he has the skills for; else the oldest
+    /// left message for one of his teams.
     fn head_for(&self, id: AgentId) -> Option<EpisodeId> {
         let agent = self.state.agents.get(&id)?;
         let barred = |episode: EpisodeId| {
@@ -369,6 +386,10 @@ impl Desk {
             })
             .min()
             .map(|place| place.episode)
+            .or_else(|| {
+                let mut left = self.state.left.iter().copied();
+                left.find(|id| !barred(*id) && self.state.is_for(*id, agent))
+            })
     }
 
     pub(super) fn on_agent_says(
@@ -427,9 +448,19 @@ impl Desk {
     }
 
     pub(super) fn on_close(&mut self, agent: AgentId, id: EpisodeId, out: &mut Vec<Action>) {
-        if self.may_act(agent, id, true, out) {
-            self.end(id, Ending::ByAgent(agent), out);
+        if !self.may_act(agent, id, true, out) {
+            return;
         }
+        if let Some(episode) = self.state.episodes.get(&id).filter(|e| e.unseen) {
+            // Its agent is away: whoever closes it is the first to get it.
+            out.push(Action::HandOver {
+                episode: id,
+                agent,
+                from_seq: episode.first_seq,
+                to_seq: episode.last_seq,
+            });
+        }
+        self.end(id, Ending::ByAgent(agent), out);
     }
 
     pub(super) fn on_wrap_up_done(

@@ -15,6 +15,7 @@ impl State {
     /// Applies one record.
     pub(super) fn apply(&mut self, entry: &Entry) {
         let now = entry.time;
+        self.recorded_at = self.recorded_at.max(now);
         self.forget_ended(now);
         match &entry.record {
             Record::Settings(settings) => {
@@ -24,6 +25,8 @@ impl State {
             Record::Team { team, settings } => self.apply_team(now, *team, settings),
             Record::Agent { agent, settings } => self.apply_agent(now, *agent, settings),
             Record::AgentRemoved { agent } => self.apply_agent_removed(*agent),
+            Record::TeamOpen { team, open } => self.apply_team_open(*team, *open),
+            Record::AwayTold { agent } => self.apply_away_told(*agent),
             Record::WallClock { ahead_ms } => self.wall_ahead_ms = *ahead_ms,
             Record::Restarted => self.apply_restarted(now),
             Record::Status { agent, status } => self.apply_status(now, *agent, *status),
@@ -33,8 +36,12 @@ impl State {
                 conversation,
                 wanted,
                 seq,
+                left,
             } => {
                 self.apply_opened(now, *episode, *conversation, wanted, *seq);
+                if *left {
+                    self.apply_left(now, *episode);
+                }
             }
             Record::OfferEnded {
                 episode,
@@ -89,7 +96,23 @@ impl State {
     fn apply_team(&mut self, now: Time, id: TeamId, settings: &TeamSettings) {
         self.teams.insert(id, settings.clone());
         self.waiting.entry(id).or_default();
+        self.todo.attendance_moved = true;
         self.all_anew(now);
+    }
+
+    fn apply_team_open(&mut self, id: TeamId, open: bool) {
+        match open {
+            true => self.closed.remove(&id),
+            false => self.closed.insert(id),
+        };
+        self.todo.attendance_moved = true;
+    }
+
+    fn apply_away_told(&mut self, id: AgentId) {
+        if let Some(agent) = self.agents.get_mut(&id) {
+            agent.away_told = true;
+        }
+        self.todo.deadlines.push(Whose::Agent(id));
     }
 
     /// After a change of settings that may concern anybody.
@@ -125,6 +148,7 @@ impl State {
         self.agents.insert(id, agent);
         self.stand_anew(id);
         self.todo.roster_moved = true;
+        self.todo.attendance_moved = true;
     }
 
     fn apply_agent_removed(&mut self, id: AgentId) {
@@ -138,6 +162,7 @@ impl State {
         self.todo.agents.extend(moved);
         self.todo.agents.remove(&id);
         self.todo.roster_moved = true;
+        self.todo.attendance_moved = true;
         self.todo.deadlines.push(Whose::Agent(id));
     }
 
@@ -173,6 +198,15 @@ impl State {
         };
         agent.lost_at = if live { None } else { Some(now) };
         agent.live = live;
+        agent.away_told = false;
+        if live {
+            // His session begins with all that was written.
+            for episode in agent.slots.keys().copied().collect::<Vec<_>>() {
+                if self.owner(episode) == Some(id) {
+                    self.edit(episode, |e| e.unseen = false);
+                }
+            }
+        }
         self.agent_moved(id);
     }
 
@@ -180,6 +214,7 @@ impl State {
         self.stand_anew(id);
         self.todo.deadlines.push(Whose::Agent(id));
         self.todo.roster_moved = true;
+        self.todo.attendance_moved = true;
     }
 
     pub(super) fn take_slot(&mut self, id: AgentId, episode: EpisodeId, used: Use, via: TeamId) {
@@ -218,6 +253,7 @@ impl Agent {
             status: AgentStatus::Offline,
             live: false,
             lost_at: None,
+            away_told: false,
             misses: 0,
             assigned_at: now,
             score: now,

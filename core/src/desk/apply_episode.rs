@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pool::ClassId;
+use super::pool::{ClassId, Rank};
 use super::record::Record;
 use super::settings::Wanted;
-use super::state::{Ended, Episode, State, Transfer, Use, Whose};
+use super::state::{Agent, Ended, Episode, State, Transfer, Use, Whose};
 use super::types::{AgentId, Ending, EpisodeId, How, Requeue, Stage, TeamId, Unaccepted};
 use crate::ids::ConversationId;
+use crate::limits;
 use crate::time::Time;
 
 impl State {
@@ -25,6 +26,8 @@ impl State {
                 self.todo.episodes.extend(place);
             }
             Record::Requeued { episode, why } => self.apply_requeued(now, *episode, *why),
+            Record::Left { episode } => self.apply_left(now, *episode),
+            Record::Queued { episode } => self.apply_queued(now, *episode),
             Record::TransferOffered {
                 episode,
                 by,
@@ -61,7 +64,8 @@ impl State {
                     .get(team)
                     .is_some_and(|team| team.transfer_keeps_age);
                 self.edit(*episode, |e| {
-                    (e.team, e.skills, e.rings, e.head) = (*team, *skills, 0, false);
+                    (e.team, e.skills, e.rings) = (*team, *skills, 0);
+                    e.rank = Rank::Waits;
                     // The former agent has nothing to say in another team, and whoever gave the
                     // customer away does not get him back.
                     e.former = None;
@@ -85,10 +89,7 @@ impl State {
             Record::CustomerLink { episode, live } => self.edit(*episode, |e| {
                 e.customer_lost_at = if *live { None } else { Some(now) };
             }),
-            Record::CustomerSaid { episode, seq } => self.edit(*episode, |e| {
-                e.wrote(now, *seq);
-                e.customer_owes = false;
-            }),
+            Record::CustomerSaid { episode, seq } => self.apply_customer_said(now, *episode, *seq),
             Record::AgentSaid {
                 episode,
                 agent,
@@ -160,7 +161,9 @@ impl State {
             stage: Stage::Queued,
             stage_at: now,
             queued_at: now,
-            head: false,
+            rank: Rank::Waits,
+            left: false,
+            unseen: true,
             waited_ms: 0,
             rings: 0,
             class: ClassId(0),
@@ -187,6 +190,7 @@ impl State {
 
     /// The episode waits from now on; its class is what it needs now.
     fn join_queue(&mut self, now: Time, id: EpisodeId) {
+        self.todo.attendance_moved = true;
         let Some(episode) = self.episodes.get(&id) else {
             return;
         };
@@ -210,6 +214,68 @@ impl State {
         self.todo.episodes.insert(place);
     }
 
+    /// A message is left: it waits behind those who are there or, if nobody may come now, for that.
+    pub(super) fn apply_left(&mut self, now: Time, id: EpisodeId) {
+        self.release_owner(now, id);
+        self.leave_queue(now, id, Stage::Left);
+        self.edit(id, |e| {
+            e.left = true;
+            e.rank = Rank::Left;
+        });
+        if self
+            .episodes
+            .get(&id)
+            .is_some_and(|e| self.may_come(e.team))
+        {
+            self.join_queue(now, id);
+        } else {
+            self.left.insert(id);
+        }
+    }
+
+    /// A left message waits like all others, with its age.
+    fn apply_queued(&mut self, now: Time, id: EpisodeId) {
+        self.leave_queue(now, id, Stage::Left);
+        self.edit(id, |e| e.rank = Rank::Waits);
+        self.join_queue(now, id);
+    }
+
+    fn apply_customer_said(&mut self, now: Time, id: EpisodeId, seq: u64) {
+        let owner = self.owner(id).and_then(|owner| self.agents.get(&owner));
+        let is_seen = owner.is_some_and(|owner| owner.live);
+        self.edit(id, |e| {
+            e.wrote(now, seq);
+            e.customer_owes = false;
+            e.unseen |= !is_seen;
+            // He is back, unless nobody may come yet.
+            e.left &= e.stage == Stage::Left;
+            if matches!(e.stage, Stage::Offered { .. }) {
+                e.rank = e.rank.min(Rank::Waits);
+            }
+        });
+    }
+
+    /// Who serves an episode.
+    pub(super) fn owner(&self, id: EpisodeId) -> Option<AgentId> {
+        self.episodes.get(&id)?.stage.owner()
+    }
+
+    /// Whether an agent may come to a customer of the team: it is open, and somebody serves it or
+    /// a team that its rings join.
+    pub(super) fn may_come(&self, team: TeamId) -> bool {
+        let joined = self
+            .teams
+            .get(&team)
+            .into_iter()
+            .flat_map(|team| &team.rings);
+        let joined: Vec<TeamId> = joined.filter_map(|ring| ring.join).chain([team]).collect();
+        let serves = |agent: &Agent| {
+            let mut teams = agent.settings.teams.iter();
+            teams.any(|member| joined.contains(&member.team))
+        };
+        !self.closed.contains(&team) && self.agents.values().any(serves)
+    }
+
     /// The episode waits no more.
     pub(super) fn leave_queue(&mut self, now: Time, id: EpisodeId, stage: Stage) {
         let Some(episode) = self.episodes.get(&id) else {
@@ -227,8 +293,9 @@ impl State {
             self.todo.places.push((class, place, -1));
             self.todo.episodes.remove(&place);
         }
+        self.left.remove(&id);
         self.edit(id, |e| {
-            if e.stage.owner().is_none() {
+            if matches!(e.stage, Stage::Queued | Stage::Offered { .. }) {
                 e.waited_ms += now.since_ms(e.stage_at);
             }
             e.place = None;
@@ -304,7 +371,8 @@ impl State {
             // The next word is his new agent's.
             e.customer_owes = false;
             e.assignments += 1;
-            e.head = false;
+            e.rank = Rank::Waits;
+            e.unseen = false;
             e.written_at = now;
             (e.transfer, e.note) = (None, None);
         });
@@ -326,7 +394,7 @@ impl State {
             return;
         };
         let holder = match episode.stage {
-            Stage::Queued => None,
+            Stage::Left | Stage::Queued => None,
             Stage::Offered { agent, .. }
             | Stage::Active { agent, .. }
             | Stage::Held { agent, .. } => Some(agent),
@@ -347,7 +415,7 @@ impl State {
             self.missed(agent);
             self.edit(id, |e| e.exclude(agent));
         }
-        self.edit(id, |e| e.head = true);
+        self.edit(id, |e| e.rank = Rank::Head);
         self.join_queue(now, id);
     }
 
@@ -416,6 +484,11 @@ impl State {
         };
         self.ended.insert(id, ended);
         self.ended_until.insert((until, id));
+        if self.ended.len() > limits::DESK_ENDED_MAX
+            && let Some((_, oldest)) = self.ended_until.pop_first()
+        {
+            self.ended.remove(&oldest);
+        }
     }
 }
 

@@ -1,10 +1,14 @@
 //! What customers ask for, and how an episode ends.
 
+use std::collections::BTreeMap;
+
 use super::Desk;
 use super::event::{Action, Asker, Refusal};
+use super::pool::Rank;
 use super::record::Record;
 use super::settings::Wanted;
-use super::types::{Ending, EpisodeId, Party, Requeue, Stage, Unaccepted};
+use super::state::Agent;
+use super::types::{AgentId, Ending, EpisodeId, Party, Requeue, Stage, TeamId, Unaccepted};
 use crate::ids::ConversationId;
 use crate::time::Time;
 
@@ -20,18 +24,14 @@ impl Desk {
             self.customer_says(episode, seq, out);
             return;
         }
-        let Some(team) = self.state.teams.get(&wanted.team) else {
+        if !self.state.teams.contains_key(&wanted.team) {
             out.push(Action::Refuse(
                 Asker::Customer(conversation),
                 Refusal::NoTeam,
             ));
             return;
-        };
-        let wall_ms = i64::try_from(self.now.0).unwrap_or(i64::MAX);
-        if !team.open_at(wall_ms.saturating_add(self.state.wall_ahead_ms)) {
-            out.push(Action::OfflineForm(conversation, wanted.team));
-            return;
         }
+        let left = !self.state.may_come(wanted.team);
         let episode = EpisodeId(self.state.episodes_made + 1);
         self.record(
             Record::Opened {
@@ -39,10 +39,14 @@ impl Desk {
                 conversation,
                 wanted,
                 seq,
+                left,
             },
             out,
         );
-        out.push(Action::Finding(episode));
+        out.push(match left {
+            true => Action::Left(episode),
+            false => Action::Finding(episode),
+        });
     }
 
     fn customer_says(&mut self, id: EpisodeId, seq: u64, out: &mut Vec<Action>) {
@@ -71,6 +75,11 @@ impl Desk {
         }
         self.record(Record::CustomerSaid { episode: id, seq }, out);
         self.route(id, Party::Customer, seq, false, out);
+        let known = self.state.episodes.get(&id);
+        if known.is_some_and(|e| e.place.is_some() && e.rank == Rank::Left) {
+            // He is back, and stands where his age puts him.
+            self.take_up(id, out);
+        }
         if let Some(owner) = self.stage(id).and_then(Stage::owner).filter(|_| held) {
             self.relieve(owner, out);
         }
@@ -153,20 +162,66 @@ impl Desk {
     }
 
     pub(super) fn on_leave_message(&mut self, conversation: ConversationId, out: &mut Vec<Action>) {
-        let waiting = self
-            .episode_of(conversation)
-            .filter(|id| self.stage(*id).and_then(Stage::owner).is_none());
-        let Some(episode) = waiting else {
-            out.push(Action::Refuse(
-                Asker::Customer(conversation),
-                Refusal::NoEpisode,
-            ));
-            return;
+        let episode = self.episode_of(conversation);
+        let known = episode.and_then(|id| Some((id, self.state.episodes.get(&id)?)));
+        let why = match known {
+            Some((_, e)) if e.stage.owner().is_some() => Refusal::NoEpisode,
+            Some((_, e)) if e.left => Refusal::Already,
+            Some((id, _)) => return self.leave(id, true, out),
+            None => Refusal::NoEpisode,
         };
-        let team = self.state.episodes.get(&episode).map(|e| e.team);
-        self.end(episode, Ending::LeftMessage, out);
-        if let Some(team) = team {
-            out.push(Action::OfflineForm(conversation, team));
+        out.push(Action::Refuse(Asker::Customer(conversation), why));
+    }
+
+    /// What a customer who waits has written becomes a left message.
+    pub(super) fn leave(&mut self, id: EpisodeId, tell: bool, out: &mut Vec<Action>) {
+        self.tell_asked(id, Unaccepted::Withdrawn, out);
+        self.record(Record::Left { episode: id }, out);
+        if tell {
+            out.push(Action::Left(id));
+        }
+    }
+
+    /// A left message waits like all others.
+    fn take_up(&mut self, id: EpisodeId, out: &mut Vec<Action>) {
+        self.record(Record::Queued { episode: id }, out);
+        out.push(Action::Finding(id));
+    }
+
+    /// Left messages for which somebody may come now are taken up, the oldest first; those who wait
+    /// for a team that is closed, or that nobody serves, and where nobody is, have left messages.
+    pub(super) fn mind_attendance(&mut self, out: &mut Vec<Action>) {
+        if !std::mem::take(&mut self.state.todo.attendance_moved) {
+            return;
+        }
+        let mut may_come: BTreeMap<TeamId, bool> = BTreeMap::new();
+        for id in self.state.left.iter().copied().collect::<Vec<_>>() {
+            let Some(team) = self.state.episodes.get(&id).map(|e| e.team) else {
+                continue;
+            };
+            let state = &self.state;
+            if *may_come.entry(team).or_insert_with(|| state.may_come(team)) {
+                self.take_up(id, out);
+            }
+        }
+        let state = &self.state;
+        let waiting = state.waiting.iter().filter(|(_, waiting)| **waiting > 0);
+        let shut = waiting.map(|(team, _)| *team).filter(|team| {
+            let takes =
+                |agent: AgentId| state.agents.get(&agent).is_some_and(Agent::takes_customers);
+            !state.may_come(*team) && !state.attending(*team).any(takes)
+        });
+        let shut: Vec<TeamId> = shut.collect();
+        if shut.is_empty() {
+            return;
+        }
+        let waiting = state.episodes.iter();
+        let waiting = waiting.filter(|(_, e)| e.stage == Stage::Queued && shut.contains(&e.team));
+        for id in waiting.map(|(id, _)| *id).collect::<Vec<_>>() {
+            // Whoever left a message knows, unless an agent has come meanwhile.
+            let known = self.state.episodes.get(&id);
+            let knows = known.is_some_and(|e| e.left && e.assignments == 0);
+            self.leave(id, !knows, out);
         }
     }
 

@@ -13,6 +13,7 @@ use super::record::Record;
 use super::settings::TeamSettings;
 use super::state::{Agent, Episode, State, Use, Whose};
 use super::types::{AgentId, AgentStatus, Ending, EpisodeId, Requeue, Stage};
+use crate::limits;
 use crate::time::Time;
 
 /// The deadlines, by time.
@@ -79,11 +80,16 @@ impl State {
         let team = self.teams.get(&episode.team)?;
         // A client could not be heard while we were down.
         let from = |at: Time| at.max(self.restarted_at);
+        // Whoever left a message is not expected; and what his agent, who is away, has not got is
+        // not ended.
+        let is_unheard = episode.unseen && episode.stage.owner().is_some();
         let gone = episode
             .customer_lost_at
+            .filter(|_| !episode.left && !is_unheard)
             .zip(team.customer_grace_ms)
             .map(|(lost, grace_ms)| (from(lost) + grace_ms, Next::CustomerGone));
         let stage = match episode.stage {
+            Stage::Left => None,
             Stage::Queued => team
                 .rings
                 .get(episode.rings as usize)
@@ -106,7 +112,7 @@ impl State {
         };
         // While it is the agent who owes the answer, nobody is silent.
         let idle = |ms: Option<u64>, next: Next| {
-            ms.filter(|_| episode.customer_owes)
+            ms.filter(|_| episode.customer_owes && !episode.unseen)
                 .map(|ms| (from(episode.written_at) + ms, next))
         };
         let active = matches!(episode.stage, Stage::Active { .. });
@@ -129,7 +135,8 @@ impl State {
         .min()
     }
 
-    /// The earliest deadline of an agent: the end of his grace time or of a wrap-up.
+    /// The earliest deadline of an agent: the end of his grace time or of a wrap-up, or when his
+    /// customers are told that he is away.
     fn agent_next(&self, agent: &Agent) -> Option<Time> {
         let wrap_ups = agent.slots.values().filter_map(|slot| match slot.used {
             Use::WrapUp(until) => Some(until),
@@ -139,7 +146,11 @@ impl State {
             .lost_at
             .filter(|_| agent.status != AgentStatus::Offline || agent.serves_somebody())
             .map(|lost| lost.max(self.restarted_at) + self.settings.grace_ms);
-        wrap_ups.chain(grace).min()
+        let away = agent
+            .lost_at
+            .filter(|_| !agent.away_told && agent.serves_somebody())
+            .map(|lost| lost.max(self.restarted_at) + limits::AGENT_AWAY_MS);
+        wrap_ups.chain(grace).chain(away).min()
     }
 }
 
@@ -208,6 +219,10 @@ impl Desk {
         }
         let owner = episode.stage.owner();
         match next {
+            // What he wrote last is still to be answered.
+            Next::CustomerGone if owner.is_none() && !episode.customer_owes => {
+                self.leave(id, false, out);
+            }
             Next::CustomerGone if owner.is_none() => self.end(id, Ending::Abandoned, out),
             Next::CustomerGone => self.end(id, Ending::ByCustomer, out),
             Next::OfferMissed | Next::TransferMissed => {
@@ -263,6 +278,10 @@ impl Desk {
         if lost.is_some_and(|until| until <= self.now) {
             self.set_status(id, AgentStatus::Offline, out);
             self.requeue_all(id, Requeue::AgentLost, out);
+        } else if lost.is_some() && !agent.away_told {
+            self.record(Record::AwayTold { agent: id }, out);
+            let serves = self.serves(id).into_iter();
+            out.extend(serves.map(|episode| Action::AgentAway(episode, id)));
         }
     }
 }

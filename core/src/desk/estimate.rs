@@ -1,5 +1,7 @@
 //! How fast a queue moves, from which the expected wait follows.
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits;
 use crate::time::Time;
 
@@ -8,13 +10,28 @@ use crate::time::Time;
 ///
 /// While somebody waits, every slot that the class may use goes to its head: so this *is* the
 /// rate at which slots of its eligible agents come free for it, plus those who give up.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub(super) struct Rate {
+    #[serde(with = "bits")]
     departures: f64,
+    #[serde(with = "bits")]
     busy_ms: f64,
     samples: u64,
     /// Up to when the waiting time is counted; `None` while nobody waits.
     counted: Option<Time>,
+}
+
+/// A number as its bits: decimal digits need not come back as the same number.
+mod bits {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(value.to_bits())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        u64::deserialize(from).map(f64::from_bits)
+    }
 }
 
 impl Rate {

@@ -18,6 +18,8 @@ pub enum Event {
     Team(TeamId, TeamSettings),
     /// Make or change an agent.
     Agent(AgentId, AgentSettings),
+    /// The team's business hours began or ended. A team of which nothing was said is open.
+    TeamOpen(TeamId, bool),
     /// Remove an agent; his customers are queued again.
     RemoveAgent(AgentId),
     /// The wall clock is the desk's time plus so many milliseconds: at start and when it steps.
@@ -57,7 +59,7 @@ pub enum Event {
     },
     /// A customer ends the episode, or gives up waiting.
     CustomerLeaves(ConversationId),
-    /// A customer who waits asks for the form instead.
+    /// A customer who waits leaves a message instead.
     LeaveMessage(ConversationId),
     /// An agent accepts an offer or a transfer.
     Accept(AgentId, EpisodeId),
@@ -214,8 +216,13 @@ pub enum Action {
         /// How many.
         waiting: u64,
     },
-    /// To the customer: the team is closed, or he asked for it; here is the form.
-    OfflineForm(ConversationId, TeamId),
+    /// To the customer: the team is closed, or nobody serves it, or he asked for it; what he wrote
+    /// is kept and will be dealt with.
+    Left(EpisodeId),
+    /// To the customer: his agent has lost his connection.
+    AgentAway(EpisodeId, AgentId),
+    /// To the customer: his agent is there again.
+    AgentBack(EpisodeId, AgentId),
     /// To the agent: will you take it?
     Offer {
         /// Which episode.

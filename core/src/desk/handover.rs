@@ -22,7 +22,7 @@ impl State {
     }
 
     /// The agents of the team who have a session.
-    fn attending(&self, team: TeamId) -> impl Iterator<Item = AgentId> {
+    pub(super) fn attending(&self, team: TeamId) -> impl Iterator<Item = AgentId> {
         let of_team = move |agent: &Agent| agent.settings.teams.iter().any(|m| m.team == team);
         let agents = self.agents.iter();
         agents
@@ -143,8 +143,7 @@ impl Desk {
         out: &mut Vec<Action>,
     ) -> Result<(), Refusal> {
         let settings = self.state.teams.get(&team).ok_or(Refusal::NoTeam)?;
-        let wall_ms = i64::try_from(self.now.0).unwrap_or(i64::MAX);
-        let open = settings.open_at(wall_ms.saturating_add(self.state.wall_ahead_ms));
+        let open = !self.state.closed.contains(&team);
         let owner = self
             .stage(id)
             .and_then(Stage::owner)

@@ -25,7 +25,7 @@
 //!    of step 2. Nothing is polled; there is no sweep.
 //!
 //! What lives where: `types` `settings` `event` `record` words; `state` `pool` `estimate` what is
-//! known; `apply` `apply_episode` how records change it; `dispatch` who gets whom; `due` what time brings;
+//! known, `snapshot` all of it; `apply` `apply_episode` how records change it; `dispatch` who gets whom; `due` what time brings;
 //! `customer` `agent` `handover` what people ask for; `notices` who is told of places. No text of
 //! a message passes through here, only its number in the conversation's log.
 
@@ -42,6 +42,7 @@ mod notices;
 mod pool;
 mod record;
 mod settings;
+mod snapshot;
 mod state;
 mod types;
 mod view;
@@ -52,9 +53,10 @@ mod tests;
 pub use event::{Action, Asker, Event, Refusal};
 pub use record::{Entry, Record};
 pub use settings::{
-    AgentSettings, DeskSettings, Membership, Opening, RESERVING_SKILLS_MIN, Ring, TeamSettings,
-    Wanted,
+    AgentSettings, DeskSettings, Holiday, Membership, Opening, RESERVING_SKILLS_MIN, Ring,
+    TeamSettings, Wanted,
 };
+pub use snapshot::{Snapshot, SnapshotError};
 pub use types::{
     AgentId, AgentStatus, CustomerAssignStatus, Ending, EpisodeId, How, Mode, Order, Party,
     Requeue, Skills, Stage, Supervision, Target, TeamId, Unaccepted,
@@ -93,7 +95,35 @@ impl Desk {
     /// only a commit failed and the sessions live on: then [`Event::Due`].
     #[must_use]
     pub fn rebuild<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Desk {
-        let mut desk = Desk::default();
+        Desk::default().go_on(entries)
+    }
+
+    /// The desk that wrote these records after the snapshot, as [`Desk::rebuild`] makes it of all.
+    ///
+    /// # Errors
+    /// If the snapshot is of another version: then there is nothing but to rebuild it.
+    pub fn restore<'a>(
+        snapshot: Snapshot,
+        entries: impl IntoIterator<Item = &'a Entry>,
+    ) -> Result<Desk, SnapshotError> {
+        let state = snapshot.into_state()?;
+        let desk = Desk {
+            now: state.recorded_at,
+            state,
+            ..Desk::default()
+        };
+        Ok(desk.go_on(entries))
+    }
+
+    /// All that the records so far have made. Small: of ended episodes there is only what can
+    /// still be rated.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(&self.state)
+    }
+
+    fn go_on<'a>(mut self, entries: impl IntoIterator<Item = &'a Entry>) -> Desk {
+        let desk = &mut self;
         for entry in entries {
             desk.now = desk.now.max(entry.time);
             desk.state.apply(entry);
@@ -102,7 +132,7 @@ impl Desk {
         desk.state.todo = state::Todo::default();
         desk.deadlines_anew();
         desk.positions_anew();
-        desk
+        self
     }
 
     /// Decides. Actions are appended.
@@ -122,6 +152,7 @@ impl Desk {
         }
         self.dispatch(actions);
         self.take(event, actions);
+        self.mind_attendance(actions);
         self.dispatch(actions);
         self.tell_places(actions);
         self.settle_deadlines();
@@ -140,6 +171,7 @@ impl Desk {
             Event::Settings(settings) => self.on_settings(settings, out),
             Event::Team(team, settings) => self.on_team(team, settings, out),
             Event::Agent(agent, settings) => self.on_agent(agent, settings, out),
+            Event::TeamOpen(team, open) => self.on_team_open(team, open, out),
             Event::RemoveAgent(agent) => self.on_remove_agent(agent, out),
             Event::WallClock(ahead_ms) => self.record(Record::WallClock { ahead_ms }, out),
             Event::Bind(agent, status) => self.on_bind(agent, status, out),

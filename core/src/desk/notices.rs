@@ -90,6 +90,9 @@ impl Desk {
     }
 
     fn tell(&mut self, class: ClassId, episode: EpisodeId, position: u64, out: &mut Vec<Action>) {
+        if self.state.episodes.get(&episode).is_some_and(|e| e.left) {
+            return; // he is not there
+        }
         if self.positions.told.insert(episode, position) != Some(position) {
             let wait_ms = self.state.pool.classes[class.0].rate.wait_ms(position);
             out.push(Action::Position {

@@ -8,6 +8,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::estimate::Rate;
 use super::settings::RESERVING_SKILLS_MIN;
 use super::types::{AgentId, EpisodeId, Skills, TeamId};
@@ -15,15 +17,15 @@ use crate::limits;
 use crate::time::Time;
 
 /// Index of a class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct ClassId(pub(super) usize);
 
 /// Index of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct GroupId(pub(super) usize);
 
 /// What a customer needs.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Need {
     /// His own team first, then overflow teams in the order in which they joined.
     pub(super) teams: Vec<TeamId>,
@@ -31,11 +33,22 @@ pub(super) struct Need {
     pub(super) skills: Skills,
 }
 
+/// Before whom somebody stands in the queue, whatever his age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Rank {
+    /// He lost his agent: before everybody else.
+    Head,
+    /// He waits.
+    Waits,
+    /// He left a message and went: behind all who are there.
+    Left,
+}
+
 /// A place in the queue: lower is served first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Place {
-    /// `false` for those who lost their agent: they stand before everybody else.
-    pub(super) tail: bool,
+    /// Before whom he stands.
+    pub(super) rank: Rank,
     /// When he arrived, made earlier by his priority, milliseconds.
     pub(super) since_ms: i64,
     /// Breaks ties by order of arrival.
@@ -43,7 +56,7 @@ pub(super) struct Place {
 }
 
 /// An agent's turn among the free of his group: lower is chosen first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct Turn {
     /// Millionths of his capacity in use; 0 where the team goes round.
     pub(super) load_ppm: u64,
@@ -54,7 +67,7 @@ pub(super) struct Turn {
 }
 
 /// Where an agent stands in the free sets, to take him out again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Standing {
     /// Index of the team in his group.
     pub(super) team: usize,
@@ -65,7 +78,7 @@ pub(super) struct Standing {
 }
 
 /// The free agents of one group for one of its teams.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Free {
     /// With a slot for anybody.
     pub(super) open: BTreeSet<Turn>,
@@ -74,7 +87,7 @@ pub(super) struct Free {
 }
 
 /// Agents with the same teams and skills.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Group {
     /// Ascending.
     pub(super) teams: Vec<TeamId>,
@@ -103,7 +116,7 @@ impl Group {
 }
 
 /// Customers with the same need.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Class {
     /// What they need.
     pub(super) need: Need,
@@ -119,13 +132,16 @@ pub(super) struct Class {
 }
 
 /// Both indexes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Pool {
     /// By [`ClassId`].
     pub(super) classes: Vec<Class>,
     /// By [`GroupId`].
     pub(super) groups: Vec<Group>,
+    // Both are made again after a snapshot: JSON has no such keys.
+    #[serde(skip)]
     class_ids: BTreeMap<Need, ClassId>,
+    #[serde(skip)]
     group_ids: BTreeMap<(Vec<TeamId>, Skills), GroupId>,
     /// Slots in the roster by skill.
     slots: Vec<u64>,
@@ -154,6 +170,16 @@ fn serving_team(need: &Need, teams: &[TeamId], skills: Skills) -> Option<usize> 
 }
 
 impl Pool {
+    /// What a snapshot does not hold.
+    pub(super) fn index_anew(&mut self) {
+        let classes = self.classes.iter().enumerate();
+        let classes = classes.map(|(id, class)| (class.need.clone(), ClassId(id)));
+        self.class_ids = classes.collect();
+        let groups = self.groups.iter().enumerate();
+        let groups = groups.map(|(id, g)| ((g.teams.clone(), g.skills), GroupId(id)));
+        self.group_ids = groups.collect();
+    }
+
     /// The class of this need; made when it is first asked for.
     pub(super) fn class(&mut self, need: Need) -> ClassId {
         if let Some(id) = self.class_ids.get(&need) {

@@ -29,7 +29,7 @@ pub enum Record {
         /// Which.
         team: TeamId,
         /// Its settings.
-        settings: TeamSettings,
+        settings: Box<TeamSettings>,
     },
     /// The agent exists with these settings.
     Agent {
@@ -64,7 +64,7 @@ pub enum Record {
         /// Whether he has one.
         live: bool,
     },
-    /// A customer arrived and waits.
+    /// A customer arrived.
     Opened {
         /// The episode's number.
         episode: EpisodeId,
@@ -74,6 +74,32 @@ pub enum Record {
         wanted: Wanted,
         /// His first message in the conversation's log.
         seq: u64,
+        /// Nobody may come now: it is a left message from the start.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        left: bool,
+    },
+    /// What the customer wrote is a left message from here on: he is not expected to be there when
+    /// an agent comes. While the team is open it waits behind all who are there.
+    Left {
+        /// Which episode.
+        episode: EpisodeId,
+    },
+    /// A left message is taken up: it waits with its age.
+    Queued {
+        /// Which episode.
+        episode: EpisodeId,
+    },
+    /// The team opened or closed.
+    TeamOpen {
+        /// Which.
+        team: TeamId,
+        /// Whether it is open.
+        open: bool,
+    },
+    /// The customers of an agent who lost his session were told that he is away.
+    AwayTold {
+        /// Which agent.
+        agent: AgentId,
     },
     /// The customer has a live session, or has none.
     CustomerLink {

@@ -59,6 +59,16 @@ pub struct Opening {
     pub to_min: u32,
 }
 
+/// A day with other opening times than its weekday has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holiday {
+    /// The local day, as `2026-12-25`.
+    pub date: Box<str>,
+    /// Its opening times, in minutes of that day; none: closed. `to_min` above 1440 goes on into
+    /// the next day.
+    pub hours: Vec<Opening>,
+}
+
 /// Settings of a team.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -71,10 +81,15 @@ pub struct TeamSettings {
     pub affinity: bool,
     /// Relaxation, ascending by `after_ms`.
     pub rings: Vec<Ring>,
-    /// Business hours; empty means always.
+    /// Business hours; empty means always. Like the following three, for the driver: it tells the
+    /// desk when the team opens and closes.
     pub hours: Vec<Opening>,
+    /// Name of the time zone, as `Europe/Berlin`; without one `utc_offset_min` counts.
+    pub zone: Option<Box<str>>,
     /// Local time minus UTC, in minutes.
     pub utc_offset_min: i32,
+    /// Days with other hours.
+    pub holidays: Vec<Holiday>,
     /// How long an offer rings.
     pub offer_ms: u64,
     /// An agent who has not given a first answer after so long is warned.
@@ -117,7 +132,9 @@ impl Default for TeamSettings {
             affinity: true,
             rings: Vec::new(),
             hours: Vec::new(),
+            zone: None,
             utc_offset_min: 0,
+            holidays: Vec::new(),
             offer_ms: 25_000,
             answer_warn_ms: Some(60_000),
             answer_ms: Some(90_000),
@@ -163,24 +180,6 @@ impl TeamSettings {
             recall_ms_max: u64::MAX,
             ..TeamSettings::default()
         })
-    }
-
-    /// Whether the team is open at `wall_ms` (milliseconds since 1970 UTC).
-    #[must_use]
-    pub fn open_at(&self, wall_ms: i64) -> bool {
-        const WEEK_MIN: i64 = 7 * 24 * 60;
-        // 1970-01-01 was a Thursday: Monday 00:00 lies three days before.
-        let minute = (wall_ms.div_euclid(60_000) + i64::from(self.utc_offset_min) + 3 * 24 * 60)
-            .rem_euclid(WEEK_MIN);
-        self.hours.is_empty()
-            || self.hours.iter().any(|opening| {
-                let (from, to) = (i64::from(opening.from_min), i64::from(opening.to_min));
-                if from <= to {
-                    (from..to).contains(&minute)
-                } else {
-                    minute >= from || minute < to
-                }
-            })
     }
 }
 

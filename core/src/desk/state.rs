@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pool::{ClassId, GroupId, Need, Place, Pool, Standing, Turn};
+use serde::{Deserialize, Serialize};
+
+use super::pool::{ClassId, GroupId, Need, Place, Pool, Rank, Standing, Turn};
 use super::settings::{AgentSettings, DeskSettings, TeamSettings};
 use super::types::{
     AgentId, AgentStatus, Ending, EpisodeId, Mode, Order, Skills, Stage, Supervision, TeamId,
@@ -14,7 +16,7 @@ use crate::time::Time;
 pub(super) const SLOT_PERMILLE: u64 = 1000;
 
 /// A transfer that waits for its receiver.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Transfer {
     pub(super) by: AgentId,
     pub(super) to: AgentId,
@@ -24,7 +26,7 @@ pub(super) struct Transfer {
 }
 
 /// An open episode.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Episode {
     pub(super) conversation: ConversationId,
     pub(super) team: TeamId,
@@ -42,8 +44,12 @@ pub(super) struct Episode {
     pub(super) stage_at: Time,
     /// From when its age counts: its arrival. A requeue does not touch it.
     pub(super) queued_at: Time,
-    /// It lost its agent and stands before the others.
-    pub(super) head: bool,
+    /// Before whom it stands, while it waits.
+    pub(super) rank: Rank,
+    /// A message was left: the customer is not expected to be there until he writes again.
+    pub(super) left: bool,
+    /// Something that he wrote was sent to no agent.
+    pub(super) unseen: bool,
     /// Time spent waiting in earlier turns, milliseconds.
     pub(super) waited_ms: u64,
     pub(super) rings: u32,
@@ -72,7 +78,7 @@ pub(super) struct Episode {
 }
 
 /// An ended episode, for as long as it can be rated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ended {
     pub(super) conversation: ConversationId,
     pub(super) agent: Option<AgentId>,
@@ -83,7 +89,7 @@ pub(super) struct Ended {
 }
 
 /// What takes a slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Use {
     /// An offer or transfer that he has not answered.
     Offered,
@@ -94,14 +100,14 @@ pub(super) enum Use {
 }
 
 /// One slot of an agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Slot {
     pub(super) used: Use,
     pub(super) via: TeamId,
 }
 
 /// An agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Agent {
     pub(super) settings: AgentSettings,
     pub(super) group: GroupId,
@@ -109,6 +115,8 @@ pub(super) struct Agent {
     pub(super) live: bool,
     /// Since when he has no session.
     pub(super) lost_at: Option<Time>,
+    /// His customers were told that he is away.
+    pub(super) away_told: bool,
     pub(super) misses: u32,
     pub(super) assigned_at: Time,
     /// His place in the round: last automatic assignment, or since when he is available.
@@ -196,18 +204,25 @@ pub(super) struct Todo {
     pub(super) places: Vec<(ClassId, Place, i64)>,
     /// Somebody came, went or changed: a customer may be excluded from all who are there now.
     pub(super) roster_moved: bool,
+    /// Agents came or went, a team opened or closed, or somebody began to wait: left messages may
+    /// be taken up, and who waits may have nobody who could come.
+    pub(super) attendance_moved: bool,
 }
 
 /// Everything.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct State {
     pub(super) settings: DeskSettings,
     pub(super) teams: BTreeMap<TeamId, TeamSettings>,
+    /// Teams outside their business hours.
+    pub(super) closed: BTreeSet<TeamId>,
     pub(super) agents: BTreeMap<AgentId, Agent>,
     pub(super) episodes: BTreeMap<EpisodeId, Episode>,
     pub(super) open: BTreeMap<ConversationId, EpisodeId>,
     pub(super) ended: BTreeMap<EpisodeId, Ended>,
     pub(super) ended_until: BTreeSet<(Time, EpisodeId)>,
+    /// Left messages that wait for a team to open, or for somebody who serves it.
+    pub(super) left: BTreeSet<EpisodeId>,
     /// Queued by team.
     pub(super) waiting: BTreeMap<TeamId, u64>,
     /// Queued episodes that somebody missed or declined.
@@ -216,6 +231,9 @@ pub(super) struct State {
     pub(super) episodes_made: u64,
     pub(super) wall_ahead_ms: i64,
     pub(super) restarted_at: Time,
+    /// When the last record was written.
+    pub(super) recorded_at: Time,
+    #[serde(skip)]
     pub(super) todo: Todo,
 }
 
@@ -246,10 +264,20 @@ impl State {
         let boost_ms = i64::try_from(boost_ms).unwrap_or(i64::MAX);
         let since_ms = since_ms.saturating_sub(boost_ms);
         Place {
-            tail: !episode.head,
+            rank: episode.rank,
             since_ms,
             episode: id,
         }
+    }
+
+    /// Whether the agent has the skills for an episode, and serves one of its teams.
+    pub(super) fn is_for(&self, id: EpisodeId, agent: &Agent) -> bool {
+        self.episodes.get(&id).is_some_and(|episode| {
+            let need = self.need(episode);
+            let mut teams = agent.settings.teams.iter();
+            agent.settings.skills.covers(need.skills)
+                && teams.any(|member| need.teams.contains(&member.team))
+        })
     }
 
     /// How the agent comes to customers of the team.

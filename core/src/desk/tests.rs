@@ -1,9 +1,10 @@
-//! Tests of the desk: helpers here, stories in `stories.rs` and `stories_more.rs`, random histories
+//! Tests of the desk: helpers here, stories in `stories*.rs`, random histories
 //! in `histories.rs`, and what they are checked against in `oracle.rs`.
 
 mod histories;
 mod oracle;
 mod stories;
+mod stories_left;
 mod stories_more;
 
 use super::*;
@@ -117,13 +118,14 @@ fn digest(desk: &Desk) -> String {
         .collect();
     let rates: Vec<_> = state.pool.classes.iter().map(|class| class.rate).collect();
     format!(
-        "{:#?}\n{:#?}\n{:#?}\n{:?}\n{:?}\n{:?}\n{:?}\n{queues:#?}\n{free:#?}\n{rates:?}",
+        "{:#?}\n{:#?}\n{:#?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{queues:#?}\n{free:#?}\n{rates:?}",
         state.episodes,
         state.agents,
         state.ended,
         state.open,
         state.waiting,
         state.excluding,
+        (&state.left, &state.closed, &state.ended_until),
         (state.episodes_made, state.wall_ahead_ms, state.restarted_at),
     )
 }
@@ -139,6 +141,8 @@ fn open(settings: TeamSettings) -> Bench {
     };
     bench.step(Event::Settings(DeskSettings::default()));
     bench.team(0, settings);
+    // Somebody serves the team, so that customers wait; he never comes.
+    bench.step(Event::Agent(AgentId(99), agent(0, 1, Skills::NONE)));
     bench
 }
 

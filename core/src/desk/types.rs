@@ -111,7 +111,7 @@ impl AgentStatus {
 /// OCIM's `CustomerAssignStatus`, with its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CustomerAssignStatus {
-    /// No episode is open.
+    /// No episode is open, or one that is a left message.
     Unassigned = 0,
     /// An agent serves him.
     Assigned = 1,
@@ -167,6 +167,8 @@ pub enum Party {
 /// Where an episode stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stage {
+    /// A left message: the team is closed, or nobody serves it. It is queued when the team opens.
+    Left,
     /// Waits in the queue.
     Queued,
     /// Rings at an agent, who has a slot set aside for it.
@@ -198,16 +200,17 @@ impl Stage {
     pub fn owner(self) -> Option<AgentId> {
         match self {
             Stage::Active { agent, .. } | Stage::Held { agent, .. } => Some(agent),
-            Stage::Queued | Stage::Offered { .. } => None,
+            Stage::Left | Stage::Queued | Stage::Offered { .. } => None,
         }
     }
 
     /// OCIM's number for it.
     #[must_use]
     pub fn assign_status(self) -> CustomerAssignStatus {
-        match self.owner() {
-            Some(_) => CustomerAssignStatus::Assigned,
-            None => CustomerAssignStatus::Assigning,
+        match self {
+            Stage::Active { .. } | Stage::Held { .. } => CustomerAssignStatus::Assigned,
+            Stage::Queued | Stage::Offered { .. } => CustomerAssignStatus::Assigning,
+            Stage::Left => CustomerAssignStatus::Unassigned,
         }
     }
 }
@@ -264,7 +267,8 @@ pub enum Ending {
     ByAgent(AgentId),
     /// Nobody wrote for too long.
     Idle,
-    /// The customer left a message instead of waiting.
+    /// The customer left a message instead of waiting. Only in records of earlier versions: a left
+    /// message stays open until an agent has dealt with it.
     LeftMessage,
 }
 

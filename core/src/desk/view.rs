@@ -31,6 +31,8 @@ pub struct EpisodeView<'a> {
     pub last_seq: u64,
     /// Whether the customer has a session.
     pub customer_live: bool,
+    /// Whether it is a left message: the customer is not expected to be there.
+    pub left: bool,
     /// What whoever gave him to this team wrote.
     pub note: Option<&'a (AgentId, Box<str>)>,
     /// Who is asked to take it over.
@@ -99,6 +101,7 @@ impl Desk {
             first_seq: episode.first_seq,
             last_seq: episode.last_seq,
             customer_live: episode.customer_lost_at.is_none(),
+            left: episode.left,
             note: episode.note.as_ref(),
             transfer_to: episode.transfer.as_ref().map(|transfer| transfer.to),
         })
@@ -171,6 +174,12 @@ impl Desk {
     #[must_use]
     pub fn team(&self, id: TeamId) -> Option<&TeamSettings> {
         self.state.teams.get(&id)
+    }
+
+    /// Whether the team is within its business hours.
+    #[must_use]
+    pub fn is_open(&self, team: TeamId) -> bool {
+        !self.state.closed.contains(&team)
     }
 
     /// The desk's time plus this is wall-clock time, milliseconds.

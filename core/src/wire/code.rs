@@ -92,6 +92,9 @@ pub const DESK_TEAM_GREETING: i32 = 401;
 pub const DESK_AGENT_GREETING: i32 = 402;
 /// `typeu` of a message that was recalled or erased; its text is gone.
 pub const DESK_RECALLED: i32 = 403;
+/// `typeu` of what a team says when nobody may come now: what the customer wrote is kept and will be
+/// answered. A text for every session.
+pub const DESK_LEFT: i32 = 404;
 /// `typeu` of a picture: the text is its URL (OCIM IMAGE).
 pub const DESK_IMAGE: i32 = 410;
 /// `typeu` of a card about an order (OCIM ORDER).

@@ -9,26 +9,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidings_core::custody::{Draft, Verdict};
-use tidings_core::desk::{
-    Action, AgentId, Asker, Desk, EpisodeId, Event, Record, Refusal, Stage, TeamId, Wanted,
-};
+use tidings_core::desk::{Action, AgentId, Asker, Desk, EpisodeId, Event, Record, Refusal};
 use tidings_core::ids::{ConversationId, Name, pair_key};
 use tidings_core::limits;
 use tidings_core::message::MessageRef;
 use tidings_core::shard::{Input, Submission};
 use tidings_core::time::Time;
-use tidings_core::wire::code;
 
 use super::Tenant;
 use super::act::DeskError;
-use super::agents::Agents;
+use super::agents::{Agents, End, Kind};
 use super::asking::{problem, said};
 use super::directory::TenantRoster;
 use super::inbox::{Item, Reply};
-use super::notice;
 use super::queues::Queues;
 use super::recall::{Recalled, Unredacted};
-use super::row::{Row, Who};
+use super::row::Row;
 use crate::handle::new_id;
 use crate::router::Router;
 
@@ -76,7 +72,9 @@ pub(super) enum After {
     Do(Action),
     /// An agent's session begins: what it is told before everything else, and the episodes that he
     /// serves already, with their first and last message. What comes after is routed to him.
-    Begin(AgentId, Vec<(EpisodeId, u64, u64)>),
+    Begin(AgentId, End, Vec<(EpisodeId, u64, u64)>),
+    /// It ends.
+    End(AgentId, Kind),
     /// What the desk itself wrote to a customer, for the agent who serves him.
     Show(EpisodeId, AgentId, MessageRef),
 }
@@ -101,6 +99,8 @@ pub(super) struct Driver {
     pub(super) unwritten: Read,
     pub(super) queues: Queues,
     pub(super) unredacted: Unredacted,
+    /// When a team opens or closes next, on the wall's clock.
+    pub(super) hours_change_ms: Option<i64>,
     /// At so many names those of ended episodes are looked for.
     chats_max: usize,
     pub(super) roster: Arc<TenantRoster>,
@@ -131,6 +131,7 @@ impl Driver {
             unwritten: BTreeMap::new(),
             queues: Queues::default(),
             unredacted: Unredacted::default(),
+            hours_change_ms: None,
             chats_max: CHATS_MIN,
             roster,
             start: Time(0),
@@ -166,6 +167,13 @@ impl Driver {
             if self.unredacted.due_at(now).is_some_and(|at| at <= now) {
                 self.redact().await;
             }
+            if self.hours_are_due() {
+                let mut batch = Batch::default();
+                self.mind_hours(&mut batch);
+                if !self.finish(batch).await {
+                    self.rebuild().await;
+                }
+            }
             let (mut items, missed) = self.tenant.inbox.take();
             let due = self.desk.next_deadline().is_some_and(|at| at <= self.now());
             let write = !self.unwritten.is_empty() && written.elapsed() >= READ_WRITTEN;
@@ -198,6 +206,7 @@ impl Driver {
             wait = wait.min(READ_WRITTEN.saturating_sub(written.elapsed()));
         }
         let now = Instant::now();
+        wait = wait.min(self.until_hours().unwrap_or(wait));
         for at in [self.queues.next(), self.unredacted.due_at(now)] {
             wait = at.map_or(wait, |at| wait.min(at.saturating_duration_since(now)));
         }
@@ -222,14 +231,12 @@ impl Driver {
                     events,
                     reply,
                 } => {
-                    self.agents.begin(agent, session, events);
-                    self.begins(agent, &mut batch);
+                    self.agents.arrives(agent, Kind::Link(session));
+                    self.begins(agent, End::Link(session, events), &mut batch);
                     self.asked(Event::Bind(agent, status), agent, reply, &mut batch);
                 }
                 Item::Gone { agent, session } => {
-                    if self.agents.end(agent, session) {
-                        self.step(Event::AgentLost(agent), &mut batch);
-                    }
+                    self.ends(agent, Kind::Link(session), &mut batch);
                 }
                 Item::Delivered(agent, episode, seq) => self.delivered(agent, episode, seq),
                 Item::Act(agent, act, reply) => self.act(agent, act, reply, &mut batch).await,
@@ -254,12 +261,22 @@ impl Driver {
     }
 
     /// A session of an agent begins, before anything is decided about it.
-    pub(super) fn begins(&self, agent: AgentId, batch: &mut Batch) {
+    pub(super) fn begins(&self, agent: AgentId, end: End, batch: &mut Batch) {
         let serves = self.desk.serves(agent).into_iter().filter_map(|episode| {
             let known = self.desk.episode(episode)?;
             Some((episode, known.first_seq, known.last_seq))
         });
-        batch.after.push(After::Begin(agent, serves.collect()));
+        batch.after.push(After::Begin(agent, end, serves.collect()));
+    }
+
+    /// A session of an agent ends; false if it was not his present one.
+    pub(super) fn ends(&mut self, agent: AgentId, kind: Kind, batch: &mut Batch) -> bool {
+        let ended = self.agents.leaves(agent, kind);
+        if ended {
+            batch.after.push(After::End(agent, kind));
+            self.step(Event::AgentLost(agent), batch);
+        }
+        ended
     }
 
     /// Tells the machine what an operator has changed.
@@ -284,132 +301,7 @@ impl Driver {
         for event in super::settings::changes(&self.desk, &self.roster) {
             self.step(event, batch);
         }
-    }
-
-    /// A message of one of the tenant's conversations.
-    pub(super) fn message(&mut self, message: &MessageRef, batch: &mut Batch) {
-        if message.position <= self.upto {
-            return; // the log has been followed beyond it
-        }
-        self.upto = message.position;
-        let conversation = message.conversation;
-        if message.to.starts_with('@') && !message.from.starts_with('@') {
-            if let Some(agent) = self.roster.agents.get(&message.from) {
-                let agent = AgentId(agent.number);
-                return self.agent_typed(agent, message, batch);
-            }
-            batch
-                .messages
-                .insert((conversation, message.seq), message.clone());
-            self.arrives(message, batch);
-        } else if matches!(
-            message.typeu,
-            code::DESK_TEAM_GREETING | code::DESK_AGENT_GREETING
-        ) {
-            self.greeted(message, batch);
-        } else if let Some((agent, _)) = notice::author(&message.id)
-            && !matches!(message.typeu, code::DESK_NOTICE | code::DESK_RECORD)
-        {
-            batch
-                .messages
-                .insert((conversation, message.seq), message.clone());
-            let Some(episode) = self.desk.episode_of(conversation) else {
-                let late =
-                    self.ended_with(AgentId(agent), |chat| chat.conversation == conversation);
-                let late = late.map(|episode| (episode.0, conversation, message.seq));
-                return batch.row.late.extend(late);
-            };
-            let says = Event::AgentSays {
-                agent: AgentId(agent),
-                episode,
-                seq: message.seq,
-                internal: message.typeu == code::DESK_NOTE,
-            };
-            self.step_at(self.now(), says, batch);
-        }
-    }
-
-    /// The desk greeted a customer: his agent sees it, too.
-    fn greeted(&self, message: &MessageRef, batch: &mut Batch) {
-        let episode = self.desk.episode_of(message.conversation);
-        let stage = episode.and_then(|episode| self.desk.stage(episode));
-        if let Some(episode) = episode
-            && let Some(owner) = stage.and_then(Stage::owner)
-        {
-            let show = After::Show(episode, owner, message.clone());
-            batch.after.push(show);
-        }
-    }
-
-    fn arrives(&mut self, message: &MessageRef, batch: &mut Batch) {
-        let name = message.to.trim_start_matches('@');
-        if message.to.contains('/') {
-            // He was an agent when he wrote it.
-            return self.no_agent(message, batch);
-        }
-        let Some(team) = self.roster.teams.get(name) else {
-            return;
-        };
-        let conversation = message.conversation;
-        if self.desk.episode_of(conversation).is_none() {
-            batch.row.who.push(Who {
-                conversation,
-                customer: (*message.from).into(),
-                team: (*message.to).into(),
-            });
-        }
-        let wants = self.tenant.wants(&message.from, name);
-        let wanted = Wanted {
-            team: TeamId(team.number),
-            skills: super::settings::skills(&self.roster, &wants.skills),
-            priority: wants.priority,
-            former: self.former.get(&conversation).copied(),
-            excluded: Vec::new(),
-        };
-        let arrive = Event::Arrive {
-            conversation,
-            wanted,
-            seq: message.seq,
-        };
-        let names = Chat {
-            conversation,
-            customer: message.from.clone(),
-            address: message.to.clone(),
-        };
-        self.tenant.meet(&message.from);
-        self.opening(names, |driver| driver.step_at(driver.now(), arrive, batch));
-    }
-
-    /// Steps with something that may open an episode of this conversation: its names are known
-    /// before anybody is told of it.
-    fn opening(&mut self, names: Chat, step: impl FnOnce(&mut Driver)) {
-        let conversation = names.conversation;
-        let known = self.customers.entry(names.customer.clone()).or_default();
-        if !known.contains(&conversation) {
-            known.push(conversation);
-        }
-        let customer = names.customer.clone();
-        self.opening = Some(names);
-        step(self);
-        self.opening = None;
-        if self.desk.episode_of(conversation).is_none() {
-            self.forget(&customer, conversation);
-        }
-    }
-
-    /// A session of a user came or went.
-    fn link(&mut self, user: &Name, batch: &mut Batch) {
-        let live = !self.router.online(Some(user)).is_empty();
-        if let Some(agent) = self.roster.agents.get(user) {
-            let agent = AgentId(agent.number);
-            return self.agent_link(agent, live, batch);
-        }
-        let Some(conversations) = self.customers.get(user).cloned() else {
-            return;
-        };
-        for conversation in conversations {
-            self.step(Event::CustomerLink { conversation, live }, batch);
-        }
+        self.mind_hours(batch);
     }
 
     pub(super) fn delivered(&mut self, agent: AgentId, episode: EpisodeId, seq: u64) {
@@ -493,7 +385,7 @@ impl Driver {
         }
     }
 
-    fn forget(&mut self, customer: &Name, conversation: ConversationId) {
+    pub(super) fn forget(&mut self, customer: &Name, conversation: ConversationId) {
         if let Some(conversations) = self.customers.get_mut(customer) {
             conversations.retain(|known| *known != conversation);
             if conversations.is_empty() {
@@ -572,6 +464,7 @@ impl Driver {
 
     /// After a commit of which nobody knows: the machine is made again from the log.
     async fn rebuild(&mut self) {
+        self.agents.agree();
         while !self.tenant.inbox.is_closed() {
             match self.follow().await {
                 Ok(()) => {

@@ -16,6 +16,9 @@ use super::notice::{self, ClosedBy, Notice};
 use crate::handle::new_id;
 use crate::store::{Page, StoreError};
 
+/// What a customer is told when nobody may come, unless the team says something else.
+const LEFT: &str = "Nobody is here right now. Your message is kept, and we will answer it here.";
+
 /// A part of a conversation's log for an agent: its first and its last message.
 type Part = (EpisodeId, AgentId, u64, u64);
 
@@ -42,14 +45,24 @@ impl Driver {
             }
             Action::Closed(episode, _, why) => (*episode, self.closed(*episode, *why)),
             Action::AskRating(episode) => (*episode, Notice::AskRating { episode: episode.0 }),
-            Action::OfflineForm(_, team) => {
-                if let Some(chat) = &self.opening {
-                    let text = self.roster.team(team.0);
-                    let text = text.map_or(String::new(), |(_, t)| t.offline_message.clone());
-                    let draft = self.notice_draft(chat, &Notice::OfflineForm { text });
-                    batch.drafts.extend(draft);
-                }
-                return;
+            Action::Left(episode) => return self.left(*episode, batch),
+            Action::AgentAway(episode, agent) => {
+                let (account, agent_name) = self.agent_names(*agent);
+                let notice = Notice::AgentAway {
+                    episode: episode.0,
+                    agent: account.to_string(),
+                    agent_name,
+                };
+                (*episode, notice)
+            }
+            Action::AgentBack(episode, agent) => {
+                let (account, agent_name) = self.agent_names(*agent);
+                let notice = Notice::AgentBack {
+                    episode: episode.0,
+                    agent: account.to_string(),
+                    agent_name,
+                };
+                (*episode, notice)
             }
             Action::Greet(episode, by) => return self.greet(*episode, *by, batch),
             _ => return,
@@ -58,6 +71,19 @@ impl Driver {
         if let Some(chat) = self.chats.get(&episode) {
             batch.drafts.extend(self.notice_draft(chat, &notice));
         }
+    }
+
+    /// Nobody may come: the customer hears it on every client.
+    fn left(&self, episode: EpisodeId, batch: &mut Batch) {
+        let Some(chat) = self.chats.get(&episode) else {
+            return;
+        };
+        let team = self.desk.episode(episode).map_or(u32::MAX, |e| e.team.0);
+        let team = self.roster.team(team).map(|(_, team)| team);
+        let text = team.map_or("", |team| &team.offline_message);
+        let text = if text.is_empty() { LEFT } else { text };
+        let draft = self.draft(chat, new_id(), code::DESK_LEFT, text.to_owned());
+        batch.drafts.push(draft);
     }
 
     fn connected(&self, episode: EpisodeId, agent: AgentId, how: How, waited_ms: u64) -> Notice {
@@ -154,7 +180,11 @@ impl Driver {
         let messages = batch.messages;
         for after in batch.after {
             match after {
-                After::Begin(agent, serves) => self.begin(agent, serves).await,
+                After::Begin(agent, end, serves) => {
+                    self.agents.begin(agent, end);
+                    self.begin(agent, serves).await;
+                }
+                After::End(agent, kind) => self.agents.end(agent, kind),
                 After::Show(episode, agent, message) => self.pass(episode, agent, &message),
                 After::Do(Action::HandOver {
                     episode,
@@ -426,7 +456,7 @@ impl Driver {
 
     /// Where a part of a conversation's log lies, if its agent is there to get it.
     fn page(&self, (episode, agent, from, to): Part) -> Option<(String, Page)> {
-        if from > to || !self.agents.is_present(agent) {
+        if from > to || !self.agents.is_bound(agent) {
             return None;
         }
         let chat = self.chats.get(&episode)?;

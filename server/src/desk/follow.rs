@@ -100,6 +100,7 @@ impl Driver {
         self.read.clear();
         self.unwritten.clear();
         self.unredacted = Unredacted::default();
+        self.hours_change_ms = Some(0); // to be looked at
         self.row_seq = 0;
         self.upto = 0;
     }

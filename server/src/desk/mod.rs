@@ -2,7 +2,8 @@
 //!
 //! - `directory`: what an operator sets up: tenants, teams, skills, agents, canned replies; `demo`:
 //!   what `serve --demo` does
-//! - `driver`, with `emit`, `asking`, `recall`, `follow`: one task per tenant around one machine
+//! - `driver`, with `arrivals`, `emit`, `asking`, `recall`, `follow`: one task per tenant around one machine
+//! - `calendar`: when teams are open
 //! - `inbox`: what waits for it; `row`: how its transitions lie in the store; `queues`: how often
 //!   agents hear how many wait
 //! - `sink`: storage listeners, which follow the log by themselves
@@ -20,7 +21,9 @@
 
 mod act;
 mod agents;
+mod arrivals;
 mod asking;
+mod calendar;
 mod demo;
 pub mod directory;
 mod driver;
@@ -39,6 +42,7 @@ pub mod show;
 pub mod sink;
 mod typed;
 
+pub(crate) use calendar::{day, zone};
 pub use link::AgentLink;
 pub use remove::RemoveError;
 pub(crate) use settings::skills;

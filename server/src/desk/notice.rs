@@ -77,7 +77,26 @@ pub enum Notice {
         /// Its author's id for it: OCIM's `pid`.
         id: String,
     },
-    /// The team is closed, or the customer asked for it: he may leave a message.
+    /// His agent has lost his connection; he keeps the customer for a while.
+    AgentAway {
+        /// The episode.
+        episode: u64,
+        /// The agent's account.
+        agent: String,
+        /// What he is called.
+        agent_name: String,
+    },
+    /// His agent is there again.
+    AgentBack {
+        /// The episode.
+        episode: u64,
+        /// The agent's account.
+        agent: String,
+        /// What he is called.
+        agent_name: String,
+    },
+    /// Nobody may come now, or the customer asked for it: what he wrote is kept and will be
+    /// answered. Lies in the log as a text, `typeu` 404, which every session gets.
     OfflineForm {
         /// What the team says then.
         text: String,
@@ -131,6 +150,7 @@ pub fn for_customer(message: &Message) -> Result<CustomerEvent, serde_json::Erro
     let text = || message.body.to_string();
     Ok(match message.typeu {
         code::DESK_NOTICE => CustomerEvent::Notice(serde_json::from_str(&message.body)?),
+        code::DESK_LEFT => CustomerEvent::Notice(Notice::OfflineForm { text: text() }),
         code::DESK_TEAM_GREETING => CustomerEvent::TeamGreeting(text()),
         code::DESK_AGENT_GREETING => CustomerEvent::AgentGreeting(text()),
         code::DESK_RECALLED => CustomerEvent::Gone,

@@ -16,6 +16,8 @@ use super::{DeskError, Desks};
 /// Where an open conversation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
+    /// A left message: nobody may come now.
+    Left,
     /// The customer waits.
     Waiting,
     /// An agent is asked whether he takes him.
@@ -31,6 +33,7 @@ impl State {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
+            State::Left => "left",
             State::Waiting => "waiting",
             State::Ringing => "ringing",
             State::Active => "active",
@@ -66,6 +69,8 @@ pub struct OpenChat {
     pub position: Option<u64>,
     /// How long he is expected to wait, milliseconds, if that is known.
     pub wait_ms: Option<u64>,
+    /// Whether it is a left message: the customer is not expected to be there.
+    pub left: bool,
     /// Whether the customer has a session.
     pub customer_online: bool,
     /// Who is asked to take it over.
@@ -98,6 +103,8 @@ pub struct TeamFigures {
     pub team: String,
     /// How many wait.
     pub waiting: u64,
+    /// Left messages that nobody has taken yet, those among the waiting included.
+    pub left: u64,
     /// How long the one who waits longest does, milliseconds; 0 if nobody does.
     pub longest_wait_ms: u64,
     /// How many are served.
@@ -264,6 +271,7 @@ impl<'d> Looker<'d> {
     fn chat(&self, view: &EpisodeView<'_>) -> Option<OpenChat> {
         let chat = self.driver.chats.get(&view.episode)?;
         let (state, agent) = match view.stage {
+            Stage::Left => (State::Left, None),
             Stage::Queued => (State::Waiting, None),
             Stage::Offered { agent, .. } => (State::Ringing, Some(agent)),
             Stage::Active { agent, .. } => (State::Active, Some(agent)),
@@ -289,6 +297,7 @@ impl<'d> Looker<'d> {
             agent: agent.and_then(name),
             position: place.map(|place| place.position),
             wait_ms: place.and_then(|place| place.wait_ms),
+            left: view.left,
             customer_online: view.customer_live,
             transfer_to: view.transfer_to.and_then(name),
             supervisors: parts
@@ -315,7 +324,10 @@ fn figures(driver: &Driver) -> Figures {
         };
         if view.stage.owner().is_some() {
             team.serving += 1;
-        } else {
+            continue;
+        }
+        team.left += u64::from(view.left);
+        if view.stage != Stage::Left {
             team.waiting += 1;
             team.longest_wait_ms = team.longest_wait_ms.max(now.since_ms(view.queued_at));
         }

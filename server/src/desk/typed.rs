@@ -11,6 +11,7 @@ use tidings_core::ids::{Name, SERVER};
 use tidings_core::message::{Message, MessageRef};
 
 use super::act::{AgentEvent, Author, Chat, ChatInfo};
+use super::agents::{End, Kind};
 use super::directory::TenantRoster;
 use super::driver::{Batch, Driver, refusal};
 use super::notice::{self, ClosedBy};
@@ -131,25 +132,23 @@ impl Driver {
             hand_over: false,
         };
         let refused = self.typed_event(agent, event, batch);
-        if status == AgentStatus::Offline && self.agents.end_typed(agent) {
-            self.step(Event::AgentLost(agent), batch);
+        if status == AgentStatus::Offline {
+            self.ends(agent, Kind::Typed, batch);
         }
         refused.or_else(|| Some(format!("You are {}.", word(status))))
     }
 
     /// A session of texts begins.
     fn bind_typed(&mut self, agent: AgentId, status: AgentStatus, batch: &mut Batch) {
-        self.agents.begin_typed(agent);
-        self.begins(agent, batch);
+        self.agents.arrives(agent, Kind::Typed);
+        self.begins(agent, End::Typed, batch);
         self.step(Event::Bind(agent, status), batch);
     }
 
     /// An ordinary session of an agent came or went.
     pub(super) fn agent_link(&mut self, agent: AgentId, online: bool, batch: &mut Batch) {
         if !online {
-            if self.agents.end_typed(agent) {
-                self.step(Event::AgentLost(agent), batch);
-            }
+            self.ends(agent, Kind::Typed, batch);
             return;
         }
         let status = self.desk.agent(agent).map(|known| known.status);

@@ -149,13 +149,17 @@ fn of_notice(
             let packet = Packet { from, ..packet };
             (episode, packet.pid(made(prefix, message)))
         }
-        Notice::Waiting { episode } => {
-            let queued = "客服忙，已为您排队";
-            (
-                episode,
-                plain(PacketType::Message, BodyType::Tip, queued.to_owned()),
-            )
-        }
+        Notice::Waiting { episode } => (episode, tip("客服忙，已为您排队")),
+        Notice::AgentAway {
+            episode,
+            agent_name,
+            ..
+        } => (episode, tip(&format!("客服{agent_name}暂时离线，请稍候"))),
+        Notice::AgentBack {
+            episode,
+            agent_name,
+            ..
+        } => (episode, tip(&format!("客服{agent_name}已恢复在线"))),
         Notice::Position {
             episode, position, ..
         } => (episode, place(told, episode, position)),
@@ -183,6 +187,12 @@ fn of_notice(
     };
     told.episode = Some(episode);
     Some(packet.cid(episode))
+}
+
+/// A line for the customer that is no message.
+fn tip(text: &str) -> Packet {
+    let packet = Packet::new(PacketType::Message).from_sys();
+    packet.body(BodyType::Tip, text)
 }
 
 /// His place when he joins the queue, and when it changes.

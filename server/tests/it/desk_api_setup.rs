@@ -167,11 +167,57 @@ async fn teams_speak_in_names_and_hours_of_days() {
             json!({"hours": [{"days": ["may"], "from": "09:00", "to": "18:00"}]}),
             "hours[0].days",
         ),
+        (
+            json!({"hours": [{"days": [], "from": "09:00", "to": "18:00"}]}),
+            "hours[0].days",
+        ),
+        (json!({"zone": "Europe/Atlantis"}), "zone"),
+        (
+            json!({"zone": "Europe/Berlin", "utc_offset_min": 60}),
+            "zone",
+        ),
+        (
+            json!({"holidays": [{"date": "2026-02-30"}]}),
+            "holidays[0].date",
+        ),
+        (
+            json!({"holidays": [{"date": "2026-12-25"}, {"date": "2026-12-25"}]}),
+            "holidays[1].date",
+        ),
+        (
+            json!({"holidays": [{"date": "2026-12-24", "hours": [{"from": "9", "to": "12:00"}]}]}),
+            "holidays[0].hours[0].from",
+        ),
     ] {
         let problem = put(&client, "/teams/support", body).await.problem(422);
         assert_eq!(problem["field"], field, "{problem}");
     }
     assert_eq!(get(&client, "/teams/support").await, shown);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b16_a_team_has_a_time_zone_and_holidays() {
+    let (running, client) = start(settings()).await;
+    furnish(&client).await;
+    let team = json!({
+        "zone": "Europe/Berlin",
+        "hours": [{"days": ["mon", "sun"], "from": "22:00", "to": "06:00"}],
+        "holidays": [
+            {"date": "2026-12-24", "hours": [{"from": "09:00", "to": "24:00"}]},
+            {"date": "2026-12-25", "hours": []},
+            {"date": "2026-12-31", "hours": [{"from": "20:00", "to": "02:00"}]},
+        ],
+    });
+    let shown = put(&client, "/teams/support", team.clone()).await.ok(200);
+    for field in ["zone", "hours", "holidays"] {
+        assert_eq!(shown[field], team[field], "{shown}");
+    }
+    // As it is shown it is set.
+    assert_eq!(
+        put(&client, "/teams/support", shown.clone()).await.ok(200),
+        shown
+    );
     running.stop().await;
 }
 
@@ -183,6 +229,10 @@ async fn each_limit_holds_at_it_and_one_past_it() {
     let rings = |count: usize| vec![json!({"after_ms": 1}); count];
     let hours =
         |count: usize| vec![json!({"days": ["mon"], "from": "09:00", "to": "10:00"}); count];
+    let holidays = |count: usize| -> Vec<Value> {
+        let day = |n: usize| json!({"date": format!("{:04}-01-01", 2000 + n)});
+        (0..count).map(day).collect()
+    };
     let (title, text) = (limits::DESK_TITLE_BYTES_MAX, limits::DESK_TEXT_BYTES_MAX);
     let (time, slots) = (limits::DESK_TIME_MS_MAX, limits::DESK_CAPACITY_MAX);
     let offset = limits::DESK_UTC_OFFSET_MIN_MAX;
@@ -222,6 +272,12 @@ async fn each_limit_holds_at_it_and_one_past_it() {
             json!({"hours": hours(limits::DESK_HOURS_MAX)}),
             json!({"hours": hours(limits::DESK_HOURS_MAX + 1)}),
             "hours",
+        ),
+        (
+            "/teams/t",
+            json!({"holidays": holidays(limits::DESK_HOLIDAYS_MAX)}),
+            json!({"holidays": holidays(limits::DESK_HOLIDAYS_MAX + 1)}),
+            "holidays",
         ),
         (
             "/replies/r",

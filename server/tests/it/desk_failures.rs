@@ -26,6 +26,9 @@ struct Failing {
     recalls: AtomicBool,
     /// So many redactions fail from now on.
     redactions: AtomicU64,
+    /// A commit waits for as long as this is so, and whether one does.
+    held: AtomicBool,
+    waits: AtomicBool,
 }
 
 impl Store for Failing {
@@ -34,6 +37,11 @@ impl Store for Failing {
             Record::Message(draft) => draft.typeu == code::DESK_RECORD,
             Record::Login(_) => false,
         };
+        while self.held.load(Ordering::Relaxed) {
+            self.waits.store(true, Ordering::Relaxed);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        self.waits.store(false, Ordering::Relaxed);
         let recalls = |record: &Record| match record {
             Record::Message(draft) => draft.body.contains("\"Recalled\""),
             Record::Login(_) => false,
@@ -126,6 +134,8 @@ async fn server() -> (Running, Arc<Failing>) {
         every: AtomicU64::new(0),
         recalls: AtomicBool::new(false),
         redactions: AtomicU64::new(0),
+        held: AtomicBool::new(false),
+        waits: AtomicBool::new(false),
     });
     let builder = Server::builder(settings(None)).store(store.clone());
     let running = builder.start().await.unwrap();
@@ -301,5 +311,52 @@ async fn h5_a_recall_that_a_crash_cut_in_two_is_finished_at_the_start() {
     let running = builder.start().await.unwrap();
     furnish(&running).await;
     until_gone(&store).await;
+    running.stop().await;
+}
+
+/// Until an ordinary session of an agent is told this by a customer.
+async fn until_told(agent: &mut tidings_server::LocalLink, text: &str) {
+    loop {
+        let message = tokio::time::timeout(crate::desk::PATIENCE, agent.message());
+        let message = message.await.expect("the agent was not told it").unwrap();
+        agent.acknowledge(&message);
+        if (&*message.from, &*message.body) == ("@support/alice", text) {
+            return;
+        }
+    }
+}
+
+/// What lies together in one batch of the desk: a text, then its agent closes and goes.
+#[tokio::test(flavor = "multi_thread")]
+async fn b35_a_text_before_a_close_reaches_the_agent_who_then_goes() {
+    let (running, store) = server().await;
+    let alice = customer(&running, "alice").await;
+    let mut agent = running.handle().connect("agent1").await.unwrap();
+    agent.send("@support", "/online").await.unwrap();
+    alice.says("m1", "hello").await;
+    until_told(&mut agent, "hello").await;
+    // While the store is busy with something else, the three come to lie behind each other.
+    store.held.store(true, Ordering::Relaxed);
+    let handle = running.handle().clone();
+    let other = tokio::spawn(async move { handle.send("bob", "something else").await });
+    while !store.waits.load(Ordering::Relaxed) {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    let chat = "@support/alice";
+    let release = async {
+        tokio::task::yield_now().await;
+        store.held.store(false, Ordering::Relaxed);
+    };
+    let (late, close, go, ()) = tokio::join!(
+        alice.0.send("@support", "one more thing").into_future(),
+        agent.send(chat, "/close").into_future(),
+        agent.send("@support", "/offline").into_future(),
+        release
+    );
+    for sent in [late, close, go] {
+        sent.unwrap();
+    }
+    until_told(&mut agent, "one more thing").await;
+    other.await.unwrap().unwrap();
     running.stop().await;
 }

@@ -23,6 +23,7 @@ mod desk_api_setup;
 mod desk_api_talks;
 mod desk_failures;
 mod desk_http;
+mod desk_left;
 mod desk_sinks;
 mod desk_talks;
 mod embed;

@@ -255,7 +255,11 @@ impl Model {
             Event::LinkLost { reason } => self.link = Link::Lost { reason },
             Event::Kicked { code, reason } => self.link = Link::Kicked { code, reason },
             Event::Refused { code } => self.link = Link::Refused { code },
-            Event::Message(message) => self.message(now_ms, message),
+            Event::Message(message) => {
+                if let Some(message) = super::notice::shown(message) {
+                    self.message(now_ms, message);
+                }
+            }
             Event::Acknowledged { id, .. } => self.settle(&id, Mark::Stored),
             Event::Lost { id } => {
                 let why = complaint.unwrap_or_else(|| "no answer from the server".to_owned());

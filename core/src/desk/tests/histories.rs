@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 
-use super::oracle::{Oracle, nobody_idles, nobody_overtaken};
+use super::oracle::{Oracle, left_messages_are_taken_up, nobody_idles, nobody_overtaken};
 use super::*;
 
 /// One thing that happens. Small numbers, so that histories collide and shrink well: `nth` picks
@@ -37,6 +37,8 @@ enum Op {
     Enrol(u32, u32, u128, u32),
     Remove(u32),
     Reserve(u32),
+    TeamOpen(u32, bool),
+    Snapshot,
     Pass(u64),
     ClockBack(u64),
     Restart,
@@ -109,6 +111,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (customer(), any::<bool>()).prop_map(|(c, live)| Op::CustomerLink(c, live)),
         16 => agent_op(),
         1 => (0..3u32).prop_map(Op::Reserve),
+        2 => (0..3u32, any::<bool>()).prop_map(|(team, open)| Op::TeamOpen(team, open)),
+        1 => Just(Op::Snapshot),
         5 => prop_oneof![1..100u64, 1_000..40_000u64, 60_000..2_000_000u64].prop_map(Op::Pass),
         1 => (1..100_000u64).prop_map(Op::ClockBack),
         1 => Just(Op::Restart),
@@ -177,6 +181,8 @@ struct History {
     oracle: Oracle,
     now: u64,
     seq: u64,
+    /// One that was taken after so many records, as it lies on disk.
+    snapshot: Option<(usize, String)>,
 }
 
 impl History {
@@ -187,6 +193,7 @@ impl History {
             oracle: Oracle::default(),
             now: 1_000_000,
             seq: 0,
+            snapshot: None,
         };
         let set_up = std::iter::once(Event::Settings(DeskSettings::default()))
             .chain(
@@ -218,8 +225,10 @@ impl History {
         }
         let before = self.desk.clone();
         let mut rebuilt = Desk::rebuild(&self.log);
+        self.restores(&rebuilt)?;
         // A step without records may have seen a later time than the log.
         rebuilt.now = self.desk.now;
+        let seen = event.clone();
         let (mut actions, mut again) = (Vec::new(), Vec::new());
         self.desk.step(Time(self.now), event.clone(), &mut actions);
         rebuilt.step(Time(self.now), event, &mut again);
@@ -237,10 +246,26 @@ impl History {
             ));
         }
         self.log.extend(stored(&actions));
-        self.oracle.see(&actions)?;
+        self.oracle.see(&seen, &actions)?;
         self.oracle.ages(&self.desk)?;
         nobody_idles(&self.desk)?;
+        left_messages_are_taken_up(&self.desk)?;
         nobody_overtaken(&before, &self.desk, &actions)
+    }
+
+    /// From the snapshot and what came since it is the same desk.
+    fn restores(&self, rebuilt: &Desk) -> Result<(), String> {
+        let Some((records, snapshot)) = &self.snapshot else {
+            return Ok(());
+        };
+        let snapshot = serde_json::from_str(snapshot).map_err(|e| e.to_string())?;
+        let restored = Desk::restore(snapshot, &self.log[*records..]);
+        let restored = restored.map_err(|e| e.to_string())?;
+        let next = (restored.next_deadline(), rebuilt.next_deadline());
+        if digest(&restored) == digest(rebuilt) && next.0 == next.1 {
+            return Ok(());
+        }
+        Err(format!("a snapshot restores another desk: {next:?}"))
     }
 
     fn nth(&self, ids: Vec<EpisodeId>, nth: usize) -> EpisodeId {
@@ -298,7 +323,8 @@ impl History {
                 reserved_slots,
                 ..DeskSettings::default()
             }),
-            Op::Pass(_) | Op::ClockBack(_) => Event::Due,
+            Op::TeamOpen(team, open) => Event::TeamOpen(TeamId(team), open),
+            Op::Pass(_) | Op::ClockBack(_) | Op::Snapshot => Event::Due,
             Op::Restart => Event::Restarted,
             _ => self.agent_event(op, seq),
         }
@@ -373,6 +399,11 @@ impl History {
             }
             Op::ClockBack(ms) => self.now = self.now.saturating_sub(*ms),
             Op::Restart => self.desk = Desk::rebuild(&self.log),
+            Op::Snapshot => {
+                let snapshot = serde_json::to_string(&self.desk.snapshot());
+                let snapshot = snapshot.map_err(|e| e.to_string())?;
+                self.snapshot = Some((self.log.len(), snapshot));
+            }
             _ => {}
         }
         let event = self.event(op);

@@ -18,6 +18,8 @@ struct Seen {
     shown: BTreeMap<AgentId, Vec<u64>>,
     /// Who gave him away, until his new agent has written to him.
     givers: BTreeSet<AgentId>,
+    /// What he wrote that no agent was sent.
+    unsent: BTreeSet<u64>,
     /// The last word for him to read is not his own.
     customer_owes: bool,
 }
@@ -36,7 +38,8 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
-    pub(super) fn see(&mut self, actions: &[Action]) -> Result<(), String> {
+    pub(super) fn see(&mut self, event: &Event, actions: &[Action]) -> Result<(), String> {
+        self.custody(event, actions)?;
         for action in actions {
             match action {
                 Action::Store(entry) => self.see_entry(entry)?,
@@ -54,6 +57,10 @@ impl Oracle {
                 }
                 Action::Closed(episode, agent, _) => {
                     let seen = self.episodes.remove(episode).unwrap_or_default();
+                    // Unless he ends it himself, nothing is ended that nobody has seen.
+                    if !matches!(event, Event::CustomerLeaves(_)) && !seen.unsent.is_empty() {
+                        return Err(format!("{episode:?} closed, nobody has seen {seen:?}"));
+                    }
                     if seen.owner != *agent {
                         return Err(format!("{episode:?} closed for {agent:?}: {seen:?}"));
                     }
@@ -74,6 +81,7 @@ impl Oracle {
                         return Err(format!("{episode:?}: {from_seq}..{to_seq} of {seen:?}"));
                     }
                     seen.shown.insert(*agent, seen.log.clone());
+                    seen.unsent.clear();
                 }
                 Action::Route {
                     episode,
@@ -82,6 +90,9 @@ impl Oracle {
                 } => {
                     let seen = self.episodes.entry(*episode).or_default();
                     seen.shown.entry(*agent).or_default().push(*seq);
+                    if self.live.get(agent) == Some(&true) {
+                        seen.unsent.remove(seq);
+                    }
                 }
                 _ => {}
             }
@@ -96,6 +107,26 @@ impl Oracle {
             }
         }
         Ok(())
+    }
+
+    /// A text to a team stands in exactly one episode.
+    fn custody(&self, event: &Event, actions: &[Action]) -> Result<(), String> {
+        let Event::Arrive { seq: text, .. } = event else {
+            return Ok(());
+        };
+        let holds = |action: &&Action| {
+            let Action::Store(entry) = action else {
+                return matches!(action, Action::Refuse(_, Refusal::NoTeam));
+            };
+            match &entry.record {
+                Record::Opened { seq, .. } | Record::CustomerSaid { seq, .. } => seq == text,
+                _ => false,
+            }
+        };
+        match actions.iter().filter(holds).count() {
+            1 => Ok(()),
+            count => Err(format!("text {text} stands in {count} episodes")),
+        }
     }
 
     fn see_entry(&mut self, entry: &Entry) -> Result<(), String> {
@@ -126,6 +157,11 @@ impl Oracle {
             }
             Record::AgentLink { agent, live } => {
                 self.live.insert(*agent, *live);
+                // His session begins with all that was written.
+                let own = self.episodes.values_mut();
+                for seen in own.filter(|seen| *live && seen.owner == Some(*agent)) {
+                    seen.unsent.clear();
+                }
             }
             Record::Restarted => self.live.clear(),
             Record::Opened { episode, seq, .. } => {
@@ -133,6 +169,7 @@ impl Oracle {
                     opened_at: entry.time,
                     first_seq: *seq,
                     log: vec![*seq],
+                    unsent: BTreeSet::from([*seq]),
                     ..Seen::default()
                 };
                 if self.episodes.insert(*episode, fresh).is_some() {
@@ -205,6 +242,9 @@ impl Oracle {
             return Err(format!("{seq} again in {seen:?}"));
         }
         seen.log.push(seq);
+        if by.is_none() {
+            seen.unsent.insert(seq);
+        }
         seen.customer_owes = by.is_some() && (!internal || seen.customer_owes);
         if by.is_some() && by == seen.owner && !internal {
             seen.givers.clear();
@@ -253,6 +293,7 @@ impl Oracle {
             }
             Record::Requeued { episode, .. }
             | Record::TeamTransferred { episode, .. }
+            | Record::Left { episode }
             | Record::Closed { episode, .. } => {
                 // A wrap-up is seen by the brute-force check, which asks the machine.
                 self.holders(*episode)
@@ -426,6 +467,35 @@ pub(super) fn nobody_idles(desk: &Desk) -> Result<(), String> {
     Ok(())
 }
 
+/// A left message waits only as long as nobody may come; whoever waits, waits for somebody.
+pub(super) fn left_messages_are_taken_up(desk: &Desk) -> Result<(), String> {
+    let state = &desk.state;
+    for (id, episode) in &state.episodes {
+        let joined = state.teams[&episode.team].rings.iter();
+        let joined: Vec<TeamId> = joined.filter_map(|ring| ring.join).collect();
+        let of = |agent: &Agent, teams: &[TeamId]| {
+            let mut own = agent.settings.teams.iter();
+            own.any(|member| teams.contains(&member.team))
+        };
+        let teams = [&[episode.team][..], &joined].concat();
+        let is_served = state.agents.values().any(|agent| of(agent, &teams));
+        let may_come = is_served && !state.closed.contains(&episode.team);
+        let is_left = episode.stage == Stage::Left;
+        if is_left != state.left.contains(id) || is_left && (may_come || !episode.left) {
+            return Err(format!(
+                "a left message is not taken up: {id:?} {episode:#?}"
+            ));
+        }
+        let mut there = state.agents.values().filter(|agent| {
+            agent.live && agent.status == AgentStatus::Online && of(agent, &[episode.team])
+        });
+        if episode.stage == Stage::Queued && !may_come && there.next().is_none() {
+            return Err(format!("waits for nobody: {id:?} {episode:#?}"));
+        }
+    }
+    Ok(())
+}
+
 /// Who waited before the step and after it was not overtaken in it.
 pub(super) fn nobody_overtaken(
     before: &Desk,
@@ -456,6 +526,13 @@ pub(super) fn nobody_overtaken(
         let Some(winner) = before.state.episodes.get(taken) else {
             continue;
         };
+        let is_back = |action: &Action| match action {
+            Action::Store(entry) => entry.record == Record::Queued { episode: *taken },
+            _ => false,
+        };
+        if actions.iter().any(is_back) {
+            continue; // he had left a message, and stands where his age puts him
+        }
         let rank =
             |id: EpisodeId, e: &Episode| (e.team, e.skills, e.rings, after.state.place(id, e));
         for (id, loser) in &after.state.episodes {

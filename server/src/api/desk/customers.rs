@@ -133,7 +133,7 @@ async fn messages(
 fn show(api: &Api, team: &str, message: &Message) -> Value {
     let agent = notice::author(&message.id);
     let kind = match message.typeu {
-        code::DESK_NOTICE => "notice",
+        code::DESK_NOTICE | code::DESK_LEFT => "notice",
         code::DESK_TEAM_GREETING | code::DESK_AGENT_GREETING => "greeting",
         code::DESK_NOTE => "note",
         code::DESK_RECALLED => "recalled",

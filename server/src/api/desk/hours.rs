@@ -1,7 +1,7 @@
 //! Business hours in words: on which days, from when to when.
 
 use serde::{Deserialize, Serialize};
-use tidings_core::desk::Opening;
+use tidings_core::desk::{Holiday, Opening};
 use tidings_core::limits;
 
 use crate::api::problem::Problem;
@@ -21,21 +21,111 @@ pub(super) struct Hours {
     to: String,
 }
 
+/// A day with other hours than its weekday has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HolidayBody {
+    /// As `2026-12-25`, in the team's time zone.
+    date: String,
+    /// None: closed.
+    #[serde(default)]
+    hours: Vec<Times>,
+}
+
+/// From when to when on a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Times {
+    /// As `09:00`.
+    from: String,
+    /// As `18:00`; `24:00` is the end of the day. Before `from`: on the next day.
+    to: String,
+}
+
+/// From words.
+pub(super) fn holidays(bodies: &[HolidayBody]) -> Result<Vec<Holiday>, Problem> {
+    let (max, times) = (limits::DESK_HOLIDAYS_MAX, limits::DESK_HOURS_MAX);
+    if bodies.len() > max {
+        let detail = format!("a team has at most {max} holidays: remove those that are over");
+        return Err(Problem::unprocessable(detail)
+            .field("holidays")
+            .limit(max, bodies.len()));
+    }
+    let mut holidays: Vec<Holiday> = Vec::new();
+    for (at, body) in bodies.iter().enumerate() {
+        let field = format!("holidays[{at}].date");
+        let wrong = |detail: &str| {
+            let problem = Problem::unprocessable(detail).field(field.clone());
+            problem.with("value", &*body.date)
+        };
+        if crate::desk::day(&body.date).is_none() {
+            return Err(wrong("a day is written as 2026-12-25"));
+        }
+        if holidays.iter().any(|known| *known.date == *body.date) {
+            return Err(wrong("the day is there twice: give all its hours at once"));
+        }
+        if body.hours.len() > times {
+            let detail = format!("a day has at most {times} opening times");
+            return Err(Problem::unprocessable(detail)
+                .field(format!("holidays[{at}].hours"))
+                .limit(times, body.hours.len()));
+        }
+        let mut hours = Vec::new();
+        for (number, part) in body.hours.iter().enumerate() {
+            let place = format!("holidays[{at}].hours[{number}]");
+            let (from_min, to_min) = span(&part.from, &part.to, &place)?;
+            hours.push(Opening { from_min, to_min });
+        }
+        let date = body.date.as_str().into();
+        holidays.push(Holiday { date, hours });
+    }
+    Ok(holidays)
+}
+
+/// To words.
+pub(super) fn holiday_words(holidays: &[Holiday]) -> Vec<HolidayBody> {
+    let words = |holiday: &Holiday| HolidayBody {
+        date: holiday.date.to_string(),
+        hours: { holiday.hours.iter() }
+            .map(|opening| Times {
+                from: clock(opening.from_min),
+                to: clock(opening.to_min),
+            })
+            .collect(),
+    };
+    holidays.iter().map(words).collect()
+}
+
+/// The minutes of the day from when to when; the second may lie before the first.
+fn span(from: &str, to: &str, place: &str) -> Result<(u32, u32), Problem> {
+    let field = format!("{place}.to");
+    let span = (
+        minutes(from, &format!("{place}.from"))?,
+        minutes(to, &field)?,
+    );
+    if span.0 == span.1 || span.0 == DAY_MIN {
+        let detail = "`from` lies before the end of the day and is not `to`; a whole day is 00:00 \
+                      to 24:00";
+        return Err(Problem::unprocessable(detail)
+            .field(field)
+            .with("value", to));
+    }
+    Ok(span)
+}
+
+fn clock(minutes: u32) -> String {
+    format!("{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
 /// To minutes of the week.
 pub(super) fn openings(hours: &[Hours]) -> Result<Vec<Opening>, Problem> {
     let mut openings = Vec::new();
     for (at, part) in hours.iter().enumerate() {
         let field = |name: &str| format!("hours[{at}].{name}");
-        let (from, to) = (
-            minutes(&part.from, &field("from"))?,
-            minutes(&part.to, &field("to"))?,
-        );
-        if from == to || from == DAY_MIN {
-            let detail = "`from` lies before the end of the day and is not `to`; a whole day is \
-                          00:00 to 24:00";
-            return Err(Problem::unprocessable(detail)
-                .field(field("to"))
-                .with("value", &*part.to));
+        let (from, to) = span(&part.from, &part.to, &format!("hours[{at}]"))?;
+        if part.days.is_empty() {
+            let detail = "name at least one day; a team without `hours` is always open";
+            return Err(Problem::unprocessable(detail).field(field("days")));
         }
         for name in &part.days {
             let Some(day) = DAYS.iter().position(|day| day == name) else {
@@ -106,14 +196,13 @@ pub(super) fn words(openings: &[Opening]) -> Vec<Hours> {
 }
 
 fn add(hours: &mut Vec<Hours>, from: u32, length: u32) {
-    let time = |minutes: u32| format!("{:02}:{:02}", minutes / 60, minutes % 60);
     let day = DAYS
         .get((from / DAY_MIN) as usize)
         .copied()
         .unwrap_or(DAYS[0]);
     let end = from % DAY_MIN + length;
     let to = if end > DAY_MIN { end - DAY_MIN } else { end };
-    let (from, to) = (time(from % DAY_MIN), time(to));
+    let (from, to) = (clock(from % DAY_MIN), clock(to));
     match hours
         .iter_mut()
         .find(|known| known.from == from && known.to == to)
@@ -174,6 +263,8 @@ mod tests {
                 "{days} {from} {to}"
             );
         }
+        let never = openings(&[hours(&[], "09:00", "18:00")]);
+        assert!(never.is_err(), "b16: no day is not every day");
         let many = vec![hours(&["mon"], "09:00", "10:00"); limits::DESK_HOURS_MAX];
         assert!(openings(&many).is_ok());
         let many = vec![hours(&["mon"], "09:00", "10:00"); limits::DESK_HOURS_MAX + 1];

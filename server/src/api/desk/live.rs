@@ -48,6 +48,7 @@ pub(super) fn show(chat: &OpenChat) -> Value {
         "episode": chat.episode,
         "customer": &*chat.customer,
         "customer_online": chat.customer_online,
+        "left": chat.left,
         "team": &*chat.team,
         "skills": skills,
         "priority": chat.priority,
@@ -80,8 +81,10 @@ pub(super) async fn queue(
     let serves = |team: &str| own.is_none_or(|own| own.item.teams.iter().any(|m| m.team == team));
     let mut waiting = api.desks.open_chats(&tenant).await?;
     waiting.retain(|chat| {
-        matches!(chat.state, Standing::Waiting | Standing::Ringing)
-            && which.team.as_ref().is_none_or(|team| **team == *chat.team)
+        matches!(
+            chat.state,
+            Standing::Left | Standing::Waiting | Standing::Ringing
+        ) && which.team.as_ref().is_none_or(|team| **team == *chat.team)
             && serves(&chat.team)
     });
     let total = waiting.len();
@@ -127,6 +130,7 @@ pub(super) async fn figures(
         json!({
             "team": team.team,
             "waiting": team.waiting,
+            "left": team.left,
             "longest_wait_ms": team.longest_wait_ms,
             "serving": team.serving,
             "agents_online": team.agents_online,
@@ -141,6 +145,7 @@ pub(super) async fn figures(
     let longest = now.teams.iter().map(|team| team.longest_wait_ms).max();
     Ok(Json(json!({
         "waiting": now.teams.iter().map(|team| team.waiting).sum::<u64>(),
+        "left": now.teams.iter().map(|team| team.left).sum::<u64>(),
         "longest_wait_ms": longest.unwrap_or(0),
         "serving": now.teams.iter().map(|team| team.serving).sum::<u64>(),
         "agents": agents,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use tidings_core::desk::{Mode, Order, Ring, TeamId, TeamSettings};
 use tidings_core::limits;
 
-use super::hours::{self, Hours};
+use super::hours::{self, HolidayBody, Hours};
 use super::items::{text, time, title};
 use crate::api::extract::from_value;
 use crate::api::problem::Problem;
@@ -74,7 +74,9 @@ struct TeamBody {
     affinity: bool,
     rings: Vec<RingBody>,
     hours: Vec<Hours>,
+    zone: Option<String>,
     utc_offset_min: i32,
+    holidays: Vec<HolidayBody>,
     offer_ms: u64,
     answer_warn_ms: Option<u64>,
     answer_ms: Option<u64>,
@@ -116,7 +118,9 @@ fn body(team: &Team, roster: &TenantRoster) -> TeamBody {
             .map(|ring| ring_words(ring, roster))
             .collect(),
         hours: hours::words(&settings.hours),
+        zone: settings.zone.as_deref().map(ToOwned::to_owned),
         utc_offset_min: settings.utc_offset_min,
+        holidays: hours::holiday_words(&settings.holidays),
         offer_ms: settings.offer_ms,
         answer_warn_ms: settings.answer_warn_ms,
         answer_ms: settings.answer_ms,
@@ -188,6 +192,7 @@ pub(super) fn read(
             .field("utc_offset_min")
             .limit(far, body.utc_offset_min));
     }
+    let zone = zone(&body)?;
     check_times(&body)?;
     Ok(Team {
         settings: TeamSettings {
@@ -200,7 +205,9 @@ pub(super) fn read(
             affinity: body.affinity,
             rings: rings(&body.rings, name, roster)?,
             hours: hours::openings(&body.hours)?,
+            zone,
             utc_offset_min: body.utc_offset_min,
+            holidays: hours::holidays(&body.holidays)?,
             offer_ms: body.offer_ms,
             answer_warn_ms: body.answer_warn_ms,
             answer_ms: body.answer_ms,
@@ -221,6 +228,26 @@ pub(super) fn read(
         greeting: body.greeting,
         offline_message: body.offline_message,
     })
+}
+
+/// The time zone. A fixed offset beside it would say something else for half of the year.
+fn zone(body: &TeamBody) -> Result<Option<Box<str>>, Problem> {
+    let Some(name) = &body.zone else {
+        return Ok(None);
+    };
+    let problem = |detail: &str| {
+        let problem = Problem::unprocessable(detail).field("zone");
+        problem.with("value", &**name)
+    };
+    if name.len() > limits::DESK_NAME_BYTES_MAX || crate::desk::zone(name).is_none() {
+        let detail = "there is no such time zone: names are those of IANA, as Europe/Berlin, \
+                      Asia/Shanghai or UTC";
+        return Err(problem(detail));
+    }
+    match body.utc_offset_min {
+        0 => Ok(Some(name.as_str().into())),
+        _ => Err(problem("give a `zone` or an `utc_offset_min`, not both")),
+    }
 }
 
 fn check_times(body: &TeamBody) -> Result<(), Problem> {

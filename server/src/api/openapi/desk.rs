@@ -199,7 +199,8 @@ fn example(kind: &str) -> Value {
             "title": "Support", "greeting": "How can we help?", "rule": "0",
             "rings": [{ "after_ms": 60_000, "waive": ["french"], "join": "overflow" }],
             "hours": [{ "days": ["mon", "tue", "wed", "thu", "fri"], "from": "09:00", "to": "18:00" }],
-            "utc_offset_min": 480,
+            "zone": "Asia/Shanghai",
+            "holidays": [{ "date": "2027-01-01" }],
         }),
         "skill" => json!({ "title": "Français" }),
         "agent" => json!({

@@ -86,12 +86,30 @@ fn team() -> Value {
             "required": ["days", "from", "to"],
             "additionalProperties": false,
             "properties": {
-                "days": { "type": "array", "items": { "type": "string", "enum": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] } },
+                "days": { "type": "array", "minItems": 1, "items": { "type": "string", "enum": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] } },
                 "from": { "type": "string", "pattern": "^\\d\\d:\\d\\d$", "examples": ["09:00"] },
                 "to": { "type": "string", "pattern": "^\\d\\d:\\d\\d$", "examples": ["18:00"], "description": "24:00 is the end of the day; before `from`: on the next day." },
             },
         } },
-        "utc_offset_min": { "type": "integer", "minimum": -limits::DESK_UTC_OFFSET_MIN_MAX, "maximum": limits::DESK_UTC_OFFSET_MIN_MAX, "default": 0, "description": "Local time minus UTC, in minutes." },
+        "zone": { "type": ["string", "null"], "maxLength": limits::DESK_NAME_BYTES_MAX, "default": null, "examples": ["Europe/Berlin", "Asia/Shanghai"], "description": "Time zone of the hours and holidays, by its IANA name. The zones come with the server." },
+        "utc_offset_min": { "type": "integer", "minimum": -limits::DESK_UTC_OFFSET_MIN_MAX, "maximum": limits::DESK_UTC_OFFSET_MIN_MAX, "default": 0, "description": "Local time minus UTC, in minutes, for teams without a `zone`. Does not follow changes of clocks: kept for those who set it before there were zones." },
+        "holidays": { "type": "array", "maxItems": limits::DESK_HOLIDAYS_MAX, "description": "Days with other hours than their weekday has. What began the day before goes on.", "items": {
+            "type": "object",
+            "required": ["date"],
+            "additionalProperties": false,
+            "properties": {
+                "date": { "type": "string", "format": "date", "examples": ["2026-12-25"] },
+                "hours": { "type": "array", "maxItems": limits::DESK_HOURS_MAX, "description": "Empty: closed.", "items": {
+                    "type": "object",
+                    "required": ["from", "to"],
+                    "additionalProperties": false,
+                    "properties": {
+                        "from": { "type": "string", "pattern": "^\\d\\d:\\d\\d$", "examples": ["09:00"] },
+                        "to": { "type": "string", "pattern": "^\\d\\d:\\d\\d$", "examples": ["12:00"], "description": "24:00 is the end of the day; before `from`: on the next day." },
+                    },
+                } },
+            },
+        } },
         "offer_ms": ms(25_000, "How long an offer rings"),
         "answer_warn_ms": ms_or_never(60_000, "When an agent who owes a first answer is warned"),
         "answer_ms": ms_or_never(90_000, "When he loses the customer"),
@@ -202,7 +220,13 @@ fn integers(names: &[&str]) -> Map<String, Value> {
 }
 
 fn now() -> Value {
-    let mut team = integers(&["waiting", "longest_wait_ms", "serving", "agents_online"]);
+    let mut team = integers(&[
+        "waiting",
+        "left",
+        "longest_wait_ms",
+        "serving",
+        "agents_online",
+    ]);
     team.insert("team".into(), json!({ "type": "string" }));
     let period = json!({ "type": "object", "description": "As in the report of teams, of the time before.", "additionalProperties": { "type": ["number", "null"] } });
     team.insert("period".into(), period);
@@ -233,7 +257,7 @@ fn now() -> Value {
                 "team": { "type": "string" },
                 "skills": { "type": "array", "items": { "type": "string" } },
                 "priority": { "type": "integer" },
-                "state": { "type": "string", "enum": ["waiting", "ringing", "active", "held"] },
+                "state": { "type": "string", "enum": ["left", "waiting", "ringing", "active", "held"], "description": "`left`: a message to a team that is closed or that nobody serves; it waits when the team opens." },
                 "since_ms": time("Since when it is so"),
                 "queued_ms": time("From when its age counts"),
                 "age_ms": { "type": "integer" },

@@ -167,6 +167,7 @@ impl Translator {
                 conversation,
                 wanted,
                 seq,
+                ..
             } => {
                 let who = self.who.get(conversation)?.clone();
                 out.push(opened(roster, *episode, 0, &who, wanted.team, time_ms));
@@ -222,6 +223,8 @@ impl Translator {
         match record {
             Record::CustomerLink { live, .. } => episode.customer_live = *live,
             Record::CustomerSaid { .. } => episode.customer_live = true,
+            // A left message was not waited with.
+            Record::Queued { .. } => episode.waiting_since = time,
             Record::Assigned { agent, how, .. } => {
                 if episode.agent.is_some() {
                     end(episode, CloseType::Transfer);
@@ -279,6 +282,7 @@ fn concerned(record: &Record) -> Option<EpisodeId> {
     match record {
         Record::CustomerLink { episode, .. }
         | Record::CustomerSaid { episode, .. }
+        | Record::Queued { episode }
         | Record::AgentSaid { episode, .. }
         | Record::Assigned { episode, .. }
         | Record::Requeued { episode, .. }
