@@ -75,6 +75,25 @@ impl<K: Hash + Eq> Buckets<K> {
         }
     }
 
+    /// When the next take costs nothing: `now`, while there are some.
+    #[must_use]
+    pub fn free_at(&self, now: Time, key: &K) -> Time {
+        let next = self.full_at(now, key) + self.rate.refill_ms;
+        (next - self.allowed_ms()).max(now)
+    }
+
+    /// True if nothing was taken lately.
+    #[must_use]
+    pub fn is_full(&self, now: Time, key: &K) -> bool {
+        self.full_at(now, key) == now
+    }
+
+    /// One that was taken is given back.
+    pub fn give_back(&mut self, now: Time, key: K) {
+        let full_at = (self.full_at(now, &key) - self.rate.refill_ms).max(now);
+        self.put(key, full_at);
+    }
+
     /// True if the next take would have to wait.
     #[must_use]
     pub fn is_drained(&self, now: Time, key: &K) -> bool {
@@ -140,6 +159,27 @@ mod tests {
         }
         assert_eq!(spend(6_000), (0, 0, 3000));
         assert_eq!(spend(60_000), (0, 2, 1000));
+    }
+
+    #[test]
+    fn what_is_given_back_was_never_taken() {
+        let mut buckets = Buckets::new(RATE, 10);
+        let now = Time(5_000);
+        assert_eq!(buckets.free_at(now, &"a"), now);
+        assert!(buckets.is_full(now, &"a"));
+        for _ in 0..3 {
+            buckets.take(now, "a", 60_000);
+        }
+        assert_eq!(buckets.free_at(now, &"a"), now + 1000);
+        assert!(!buckets.is_full(now, &"a"));
+        buckets.give_back(now, "a");
+        assert_eq!(buckets.free_at(now, &"a"), now);
+        for _ in 0..5 {
+            buckets.give_back(now, "a");
+        }
+        assert!(buckets.is_full(now, &"a"));
+        let waits: Vec<u64> = (0..4).map(|_| buckets.take(now, "a", 60_000)).collect();
+        assert_eq!(waits, [0, 0, 0, 1000]);
     }
 
     #[test]

@@ -224,22 +224,25 @@ pub const TOKEN_KEYS_REFRESH_MS: u64 = 600_000;
 
 // # Guessing
 
-/// Failed logins of one address that are answered at once.
-/// Beyond: later ones are answered later.
-pub const FAILED_LOGINS_PER_ADDRESS: u32 = 20;
-/// One more failed login of an address is answered at once after so long.
-pub const FAILED_LOGINS_PER_ADDRESS_REFILL_MS: u64 = 1_000;
-/// Failed logins of one user that are answered at once, from wherever they come.
-/// Beyond: later ones are answered later.
-pub const FAILED_LOGINS_PER_USER: u32 = 5;
-/// One more failed login of a user is answered at once after so long.
-pub const FAILED_LOGINS_PER_USER_REFILL_MS: u64 = 2_000;
-/// Longest delay of a refusal. Below [`LOGIN_MS_MAX`].
-pub const REFUSAL_DELAY_MS_MAX: u64 = 10_000;
-/// Refusals held back at one time, all addresses together.
-/// Beyond: further ones are answered at once.
-pub const REFUSALS_DELAYED_MAX: usize = 4096;
-/// Addresses, and users, whose failures are remembered: half of it always, twice never.
+/// Guesses from one network (an IPv4 address, an IPv6 /64) that are looked at as they come: logins that
+/// failed, and those that are being looked at.
+/// Beyond: its next ones wait before they are looked at.
+pub const GUESSES_PER_NETWORK: u32 = 20;
+/// One more guess from a network is looked at after so long.
+pub const GUESSES_PER_NETWORK_REFILL_MS: u64 = 1_000;
+/// The same of one account from one network.
+/// Beyond: its next ones from there wait before they are looked at.
+pub const GUESSES_PER_ACCOUNT: u32 = 5;
+/// One more guess at an account from one network is looked at after so long.
+pub const GUESSES_PER_ACCOUNT_REFILL_MS: u64 = 2_000;
+/// Logins that wait to be looked at, by a hash or by the webhook.
+/// Beyond: whoever has most waiting is told to try again (code 323), those who have failed before
+/// others.
+pub const GUESSES_WAITING_MAX: usize = 4096;
+/// Those of one account from one network among them.
+/// Beyond: the login is told to try again (code 323).
+pub const GUESSES_WAITING_PER_ACCOUNT_MAX: usize = 16;
+/// Networks, and accounts by network, whose failures are remembered: half of it always, twice never.
 /// Beyond: those seen longest ago are forgotten.
 pub const FAILURES_REMEMBERED_MAX: usize = 16_384;
 
@@ -248,12 +251,6 @@ pub const FAILURES_REMEMBERED_MAX: usize = 16_384;
 /// Longest password of an account, in bytes.
 /// Beyond: the account is refused.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
-/// Logins that wait for the one password that is being hashed.
-/// Beyond: the login is told to try again (code 323).
-pub const PASSWORDS_WAITING_MAX: usize = 256;
-/// Those of one address among the logins that wait for a hash.
-/// Beyond: its further ones wait behind everybody else's.
-pub const PASSWORDS_WAITING_PER_ADDRESS_MAX: usize = 8;
 /// Passwords that were right lately and are not hashed again: half of it always, twice never.
 /// Beyond: those used longest ago are hashed again.
 pub const PASSWORDS_REMEMBERED_MAX: usize = 32_768;
@@ -263,14 +260,8 @@ pub const PASSWORD_REMEMBERED_MS: u64 = 600_000;
 // # The login webhook
 
 /// Requests to the login webhook at one time.
-/// Beyond: further logins wait their turn.
+/// Beyond: further logins wait their turn (`GUESSES_WAITING_MAX`).
 pub const WEBHOOK_CONCURRENCY_MAX: usize = 64;
-/// Logins that wait for their turn at the webhook.
-/// Beyond: the login is told to try again (code 323).
-pub const WEBHOOK_WAITING_MAX: usize = 2048;
-/// Those of addresses with many failed logins among the logins that wait for the webhook.
-/// Beyond: the login is told to try again (code 323).
-pub const WEBHOOK_WAITING_SUSPICIOUS_MAX: usize = 128;
 /// Longest answer of the webhook, in bytes.
 /// Beyond: the webhook counts as down.
 pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 16 << 10;
@@ -293,6 +284,9 @@ pub const API_KEY_BYTES_MAX: usize = 256;
 /// Users and addresses that are blocked.
 /// Beyond: a further one is refused.
 pub const BLOCKS_MAX: usize = 100_000;
+/// Entries of the audit trail of accounts, keys and blocks.
+/// Beyond: the oldest are forgotten.
+pub const AUDIT_ENTRIES_MAX: i64 = 100_000;
 /// Conversations over `admin.sock` at one time.
 /// Beyond: further ones wait.
 pub const ADMIN_CONNECTIONS_MAX: usize = 16;

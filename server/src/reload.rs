@@ -54,7 +54,7 @@ impl Running {
         if let (Some(tls), Some((files, pair))) = (&self.tls, pair) {
             tls.replace(files, pair);
         }
-        self.door.renew(door);
+        self.admission.renew(door);
         self.gate
             .set_per_address(in_force.limits.connections_per_address);
         self.retention_days
@@ -74,7 +74,7 @@ impl Running {
             _ => None,
         };
         let (door, before, auth) = (
-            self.door.clone(),
+            self.admission.clone(),
             self.settings.auth.clone(),
             new.auth.clone(),
         );

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 #[cfg(unix)]
 use crate::admin::{AdminSocket, Office};
 use crate::api;
-use crate::auth::{Access, AuthError, Door, Kept};
+use crate::auth::{Access, Admission, AuthError, Kept};
 use crate::config::{ConfigError, Settings};
 use crate::desk::{self, DeskStartError, Desks};
 use crate::gate::{self, Gate, Place};
@@ -107,7 +107,7 @@ pub struct Running {
     pub(crate) settings: Settings,
     pub(crate) router: Arc<Router>,
     desks: desk::Open,
-    pub(crate) door: Door,
+    pub(crate) admission: Admission,
     pub(crate) gate: Gate,
     pub(crate) tls: Option<Tls>,
     pub(crate) retention_days: watch::Sender<u32>,
@@ -184,15 +184,16 @@ impl Builder {
         } = self;
         check(&settings)?;
         let opened = settings.clone();
-        let (store, kept, door, tls) = tokio::task::spawn_blocking(move || open(&opened, store))
-            .await
-            .map_err(|error| StartError::Cut(error.to_string()))??;
+        let (store, kept, admission, tls) =
+            tokio::task::spawn_blocking(move || open(&opened, store))
+                .await
+                .map_err(|error| StartError::Cut(error.to_string()))??;
         let config = shard_config(&settings, hooks.as_deref());
         let stamped = settings.delivery.server_timestamp;
-        let router = Router::start(config, stamped, door.clone(), store, hooks.clone())
+        let router = Router::start(config, stamped, admission.clone(), store, hooks.clone())
             .map_err(StartError::Thread)?;
         let mut tasks = JoinSet::new();
-        let access = Access(door.clone());
+        let access = Access(admission.clone());
         let dir = kept.is_some().then_some(&*settings.data);
         let dir = (dir, settings.accept_loss);
         let desks = desks(&router, access.clone(), hooks.clone(), dir, demo).await?;
@@ -221,7 +222,7 @@ impl Builder {
             }
         }
         tasks.spawn(gate.clone().keep_time());
-        tasks.spawn(door.clone().keep_fresh());
+        tasks.spawn(admission.clone().keep_fresh());
         if let Some(tls) = tls.clone() {
             tasks.spawn(tls.keep_fresh());
         }
@@ -234,7 +235,7 @@ impl Builder {
             settings,
             router,
             desks,
-            door,
+            admission,
             gate,
             tls,
             retention_days,
@@ -266,18 +267,18 @@ fn shard_config(settings: &Settings, hooks: Option<&Hooks>) -> shard::Config {
 }
 
 /// What is opened before anything listens.
-type Opened = (Arc<dyn Store>, Option<Kept>, Door, Option<Tls>);
+type Opened = (Arc<dyn Store>, Option<Kept>, Admission, Option<Tls>);
 
 /// Opens everything that lies on the disk. Blocks.
 fn open(settings: &Settings, store: Option<Arc<dyn Store>>) -> Result<Opened, StartError> {
     let store = open_store(settings, store)?;
     let kept = Kept::take(settings)?;
-    let door = Door::open(settings, kept.is_some())?;
+    let admission = Admission::open(settings, kept.is_some())?;
     let tls = match (&settings.tls.cert_file, &settings.tls.key_file) {
         (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
         _ => None,
     };
-    Ok((store, kept, door, tls))
+    Ok((store, kept, admission, tls))
 }
 
 /// The listener of a running server.
@@ -489,7 +490,7 @@ impl Running {
     /// Accounts, keys, blocks and visitors.
     #[must_use]
     pub fn access(&self) -> Access {
-        Access(self.door.clone())
+        Access(self.admission.clone())
     }
 
     /// What `tidings admin` asks.

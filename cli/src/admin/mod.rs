@@ -49,6 +49,12 @@ enum What {
     /// Let a user or an address in again
     #[command(subcommand)]
     Unblock(Unblock),
+    /// Who changed what of accounts, keys and blocks: the newest first
+    Audit {
+        /// Go on below this number
+        #[arg(long, value_name = "N")]
+        before: Option<i64>,
+    },
     #[command(flatten)]
     Task(task::What),
     /// Make a certificate for trying TLS out
@@ -93,7 +99,13 @@ enum Account {
     },
     /// Change a password: the first line of standard input
     Passwd { user: String },
-    /// Remove one; messages stay
+    /// Make one something else: user, agent or admin; its password stays
+    Role {
+        user: String,
+        #[arg(value_parser = ["user", "agent", "admin"])]
+        role: String,
+    },
+    /// Remove one; messages stay. Who was an agent of a desk by it is none any more
     Remove { user: String },
     /// All of them
     List,
@@ -139,6 +151,7 @@ pub(crate) fn run(args: AdminArgs) -> anyhow::Result<ExitCode> {
         What::Key(key) => key.into_command()?,
         What::Account(account) => account.into_command()?,
         What::Block(block) => block.into_command(),
+        What::Audit { before } => Command::AuditList { before },
         What::Unblock(Unblock::User { user }) => Command::UnblockUser { user },
         What::Unblock(Unblock::Address { address }) => Command::UnblockAddress { address },
     };
@@ -180,6 +193,12 @@ impl Account {
             Account::Passwd { user } => {
                 let password = password()?;
                 Command::AccountPassword { user, password }
+            }
+            Account::Role { user, role } => {
+                let Ok(role) = role.parse() else {
+                    bail!("there is no role {role}");
+                };
+                Command::AccountRole { user, role }
             }
             Account::Remove { user } => Command::AccountRemove { user },
             Account::List => Command::AccountList,

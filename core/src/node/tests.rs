@@ -256,6 +256,7 @@ fn a_sessions_frames_reach_the_lane() {
     node.on(at(0), input, &mut actions);
     assert!(node.gathered().is_empty());
     let code = code::OK;
-    node.on(at(1), Input::Verified { link, code }, &mut actions);
+    let until = Time(u64::MAX);
+    node.on(at(1), Input::Verified { link, code, until }, &mut actions);
     assert!(matches!(node.gathered(), [Record::Login(_)]));
 }

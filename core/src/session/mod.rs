@@ -54,6 +54,8 @@ pub(crate) struct Identity {
     pub(crate) own: bool,
     /// It wants to see what a desk tells beside its messages.
     pub(crate) desk: bool,
+    /// The session ends then; `Time(u64::MAX)` is never.
+    pub(crate) until: Time,
 }
 
 /// How far a session is.
@@ -77,6 +79,8 @@ pub(crate) struct Entering {
     pub(crate) held_bytes: usize,
     /// Length of the question, which bounds the answer on UDP.
     pub(crate) question_bytes: usize,
+    /// Until when it is let in; `Time(u64::MAX)` is for ever, and until that is known.
+    pub(crate) until: Time,
 }
 
 /// A message that the application is asked about, and the frames that wait for the answer.

@@ -145,6 +145,8 @@ pub enum CloseReason {
     Superseded,
     /// An operator or the application ended it.
     Kicked,
+    /// What it was let in with has ended.
+    Expired,
     /// The store could not be read or written for it.
     Store,
     /// Too many frames while its login was being decided.

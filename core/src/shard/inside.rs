@@ -1,11 +1,12 @@
 //! What comes from inside this process: logins that the application vouches for, and messages that
-//! no session sent. Routed and committed like everything else.
+//! no session sent, which are routed and committed like everything else; and the end of sessions that
+//! an operator or the application wants.
 
-use super::{Action, Shard, Undecided};
+use super::{Action, CloseReason, Shard, Slot, Undecided};
 use crate::custody::{Draft, Record, Verdict};
 use crate::ids::{Address, DeviceId, LinkId, Name, SERVER};
 use crate::session::{Entering, Transport};
-use crate::time::Now;
+use crate::time::{Now, Time};
 use crate::wire::code;
 use crate::wire::mobileimsdk::login::{Declared, Login};
 
@@ -28,6 +29,36 @@ pub enum Submission {
 }
 
 impl Shard {
+    pub(super) fn kick(
+        &mut self,
+        user: &str,
+        code: i32,
+        reason: Option<&str>,
+        actions: &mut Vec<Action>,
+    ) {
+        for link in self.links_of(user).to_vec() {
+            self.kick_link(link, code, reason, actions);
+        }
+        // Whoever was verified before and comes in only now would outlive it.
+        for link in self.entering_as(user) {
+            self.close(link, CloseReason::LoginRefused, actions);
+        }
+    }
+
+    /// The links on which this user's login is not decided.
+    fn entering_as(&self, user: &str) -> Vec<LinkId> {
+        let slots = self.slots.iter().enumerate();
+        let entering = slots.filter(|(_, slot)| {
+            let session = slot.session.as_deref();
+            let entering = session.and_then(|session| session.entering.as_deref());
+            entering.is_some_and(|entering| entering.login.user.as_deref() == Some(user))
+        });
+        let link = |(at, slot): (usize, &Slot)| {
+            LinkId(u64::from(slot.generation) << 32 | at as u64) // `as`: below 2^32
+        };
+        entering.map(link).collect()
+    }
+
     /// As a LOGIN frame whose credentials are right.
     pub(super) fn enter_vouched(
         &mut self,
@@ -56,8 +87,9 @@ impl Shard {
             held: Vec::new(),
             held_bytes: 0,
             question_bytes: usize::MAX,
+            until: Time(u64::MAX),
         }));
-        self.verified(now, link, code::OK, actions);
+        self.verified(now, link, code::OK, Time(u64::MAX), actions);
     }
 
     pub(super) fn submit(&mut self, ticket: u64, draft: Draft, actions: &mut Vec<Action>) {

@@ -8,7 +8,7 @@ use crate::custody::{Backlog, Grant, LoginRecord, Record};
 use crate::ids::{self, LinkId, Name};
 use crate::secret::Secret;
 use crate::session::{Entering, Identity, Phase, Transport};
-use crate::time::Now;
+use crate::time::{Now, Time};
 use crate::wire::code;
 use crate::wire::mobileimsdk::login::Login;
 use crate::wire::mobileimsdk::{self, Frame};
@@ -65,6 +65,7 @@ impl Shard {
             held: Vec::new(),
             held_bytes: 0,
             question_bytes: bytes,
+            until: Time(u64::MAX),
         }));
         if session.is_stream() {
             // What follows waits where it is: in the network, not in our memory.
@@ -99,10 +100,14 @@ impl Shard {
         now: Now,
         link: LinkId,
         code: i32,
+        until: Time,
         actions: &mut Vec<Action>,
     ) {
         if code != code::OK {
             return self.login_refused(now, link, code, actions);
+        }
+        if let Some(entering) = self.session_mut(link).and_then(|s| s.entering.as_mut()) {
+            entering.until = until;
         }
         if self.repeats_login(link) {
             return self.answer_again(now, link, actions);
@@ -162,9 +167,11 @@ impl Shard {
         };
         identity.own = declares(&entering.login, "own");
         identity.desk = declares(&entering.login, "desk");
+        identity.until = entering.until;
         let (time, extended) = (identity.first_login_time, identity.extended);
         let data = mobileimsdk::login::encode_login_answer(code::OK, time, extended);
         let frame = control(code::LOGIN_ANSWER, &identity.user, Some(data));
+        self.check_by(link, entering.until);
         self.answer_login(link, frame, entering.question_bytes, actions);
         self.replay(now, link, entering.held, actions);
     }
@@ -260,6 +267,7 @@ impl Shard {
             extended: declared.is_some(),
             own: declares(login, "own"),
             desk: declares(login, "desk"),
+            until: entering.until,
         };
         let standing = self.arbitrate(link, &identity, grant.issued_before);
         if matches!(standing, Standing::Refused) {
@@ -347,6 +355,7 @@ impl Shard {
         let sense = self.config.sense;
         let user = identity.user.clone();
         let device_name = identity.device_name.clone();
+        let until = identity.until;
         let Some(session) = self.session_mut(link) else {
             return;
         };
@@ -360,7 +369,8 @@ impl Shard {
         // Nearly every user has one session: room for one.
         let links = self.users.entry(user.clone());
         links.or_insert_with(|| Vec::with_capacity(1)).push(link);
-        self.check_by(link, idle_at.min(now.mono + crate::limits::FLOW_FADE_MS));
+        let fades_at = now.mono + crate::limits::FLOW_FADE_MS;
+        self.check_by(link, idle_at.min(fades_at).min(until));
         self.read_backlog(link, actions);
         actions.push(Action::Tell(Event::LoggedIn {
             user,
@@ -483,7 +493,7 @@ impl Shard {
         }
     }
 
-    fn kick_link(
+    pub(super) fn kick_link(
         &mut self,
         link: LinkId,
         code: i32,
@@ -504,18 +514,6 @@ impl Shard {
             _ => CloseReason::Kicked,
         };
         actions.push(Action::Close { link, reason });
-    }
-
-    pub(super) fn kick(
-        &mut self,
-        user: &str,
-        code: i32,
-        reason: Option<&str>,
-        actions: &mut Vec<Action>,
-    ) {
-        for link in self.links_of(user).to_vec() {
-            self.kick_link(link, code, reason, actions);
-        }
     }
 
     fn subscribe(&mut self, link: LinkId, group: Name) {

@@ -112,6 +112,8 @@ pub enum Input<'a> {
         link: LinkId,
         /// 0: accepted; anything else goes to the client as the code of its refusal.
         code: i32,
+        /// If accepted: the session ends then. `Time(u64::MAX)` is never.
+        until: Time,
     },
     /// The verdict on the oldest record that has none.
     Verdict(Verdict),
@@ -138,11 +140,20 @@ pub enum Input<'a> {
         /// `None` if the store could not be read.
         loaded: Option<Loaded>,
     },
-    /// The application or an operator ends a user's sessions.
+    /// The application or an operator ends a user's sessions, and his logins that are not decided.
     Kick {
         /// Whose.
         user: &'a str,
         /// Kick code (`docs/protocol.md` §4).
+        code: i32,
+        /// Told to the client.
+        reason: Option<&'a str>,
+    },
+    /// The same for one link.
+    KickLink {
+        /// Which.
+        link: LinkId,
+        /// Kick code.
         code: i32,
         /// Told to the client.
         reason: Option<&'a str>,
@@ -390,7 +401,9 @@ impl Shard {
                 }
             }
             Input::Closed { link } => self.end(link, crate::wire::code::KICK_NONE, actions),
-            Input::Verified { link, code } => self.verified(now, link, code, actions),
+            Input::Verified { link, code, until } => {
+                self.verified(now, link, code, until, actions);
+            }
             Input::Verdict(verdict) => self.verdict(now, verdict, actions),
             Input::CommitFailed { count, reason } => {
                 for _ in 0..count {
@@ -406,6 +419,10 @@ impl Shard {
                 self.loaded(now, link, &wants, loaded, actions);
             }
             Input::Kick { user, code, reason } => self.kick(user, code, reason, actions),
+            Input::KickLink { link, code, reason } => {
+                self.kick_link(link, code, reason, actions);
+                self.close(link, CloseReason::Kicked, actions); // if it was nobody's yet
+            }
             Input::Membership {
                 group,
                 user,

@@ -52,7 +52,12 @@ impl Shard {
         if idle_at <= now.mono {
             return self.close(link, CloseReason::Idle, actions);
         }
-        let mut next = idle_at;
+        let until = session.identity.as_deref().map(|identity| identity.until);
+        let until = until.unwrap_or(Time(u64::MAX));
+        if until <= now.mono {
+            return self.close(link, CloseReason::Expired, actions);
+        }
+        let mut next = idle_at.min(until);
         let own = session.own.take();
         actions.extend(flush_own(session.identity.as_deref(), own));
         let mut overdue = Vec::new();

@@ -3,12 +3,13 @@
 //! - `socket`: `admin.sock` in the data directory of a running server. One JSON object a line each
 //!   way: a command or task, then `{"ok": …}` or `{"error": "…"}`. Whoever can open it may do
 //!   everything; only the server's own user can.
-//! - `task`: what is done; `backup`: the files of a copy, and back
+//! - `task`: what is done; `backup`: the files of a copy, and back; `desk`: what accounts mean to desks
 //!
 //! Without a running server the same is done on its files: by [`run`] and [`perform`], which both
 //! know which of the two it is.
 
 mod backup;
+mod desk;
 mod socket;
 mod task;
 
@@ -87,7 +88,7 @@ pub fn run(dir: &Path, command: Command) -> Result<Value, AdminError> {
     }
     let _lock = store::lock_directory(dir)?;
     let registry = Registry::open(dir)?;
-    Ok(registry.execute(command, now_ms())?)
+    Ok(desk::execute(dir, &registry, command)?)
 }
 
 /// The same for a task. Blocks for as long as it takes; not to be called on a runtime.

@@ -8,14 +8,13 @@ use std::{fs, io};
 
 use serde_json::{Value, json};
 use tidings_core::limits;
-use tidings_core::wire::code::KICK_BY_ADMIN;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::task::{Office, Task};
 use super::{AdminError, FILE, PATIENCE};
-use crate::auth::{Command, Fault};
+use crate::auth::{Command, Door, Fault, Presented};
 
 /// The socket of a running server; its file is removed when dropped.
 #[derive(Debug)]
@@ -124,15 +123,10 @@ async fn execute(line: &[u8], office: &Office) -> Result<Value, AdminError> {
             return Err(AdminError::Refused(words.to_owned()));
         }
     };
-    let blocked = match &command {
-        Command::BlockUser { user, .. } => Some(user.clone()),
-        _ => None,
-    };
     let access = office.access.clone();
-    let done = tokio::task::spawn_blocking(move || access.execute(command)).await;
-    let value = done.map_err(|error| Fault::Storage(error.to_string()))??;
-    if let Some(user) = blocked {
-        office.handle.kick(&user, KICK_BY_ADMIN, Some("blocked"))?;
-    }
-    Ok(value)
+    let admitted = access.admit_now(Door::AdminSocket, None, Presented::Socket);
+    let admitted = admitted.map_err(|code| AdminError::Refused(format!("refused: {code}")))?;
+    let execute = move || access.execute_by(command, &admitted.user);
+    let done = tokio::task::spawn_blocking(execute).await;
+    Ok(done.map_err(|error| Fault::Storage(error.to_string()))??)
 }

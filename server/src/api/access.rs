@@ -1,5 +1,6 @@
 //! Who may call what: the key after `Authorization: Bearer`, what it permits, and how often.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
@@ -8,20 +9,24 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use parking_lot::Mutex;
 use tidings_core::bucket::{Buckets, Rate, Spent};
+use tidings_core::ids::Name;
 use tidings_core::limits;
+use tidings_core::wire::code;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::Api;
 use super::problem::Problem;
-use crate::auth::Scope;
+use crate::auth::{Admitted, Door, Presented, Scope};
 use crate::clock::Clock;
 use crate::transport::http::Peer;
 
 /// What is known of the caller behind a request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Caller {
     /// A hash of his key: tells callers apart, opens nothing.
     pub(super) key: u128,
+    /// For audit trails: an account, or `key` and its number.
+    pub(super) name: Name,
 }
 
 /// What a call asks for: looking is `GET`, sending is `POST`, all else changes the server.
@@ -46,21 +51,16 @@ pub(super) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let address = api.access.peer(peer.address.ip(), request.headers());
     let checked = match bearer(request.headers()) {
         None => Err(Problem::new(
             StatusCode::UNAUTHORIZED,
             "a key is needed: Authorization: Bearer KEY",
         )
         .field("Authorization")),
-        Some(key) => match api.keys.check(key) {
-            None => Err(
-                Problem::new(StatusCode::UNAUTHORIZED, "there is no such key")
-                    .field("Authorization"),
-            ),
-            Some(scope) => Ok((scope, xxh3_128(key.as_bytes()))),
-        },
+        Some(key) => known(&api, address, key),
     };
-    let (scope, key) = match checked {
+    let (scope, caller) = match checked {
         Ok(known) => known,
         // At once: the body is not waited for.
         Err(problem) => return problem.into_response(),
@@ -68,8 +68,36 @@ pub(super) async fn guard(
     peer.connection.admit();
     let needed = needed(request.method());
     let forbidden = (!scope.permits(needed)).then(|| beyond(scope, needed));
-    request.extensions_mut().insert(Caller { key });
+    let key = caller.key;
+    request.extensions_mut().insert(caller);
     admit(&api, key, forbidden, request, next).await
+}
+
+/// What a key permits that came from `address`.
+pub(super) fn known(api: &Api, address: IpAddr, key: &str) -> Result<(Scope, Caller), Problem> {
+    let presented = Presented::Key(key);
+    let admitted = api.access.admit_now(Door::ApiKey, Some(address), presented);
+    let refused = |status, detail| Problem::new(status, detail).field("Authorization");
+    match admitted {
+        Ok(Admitted {
+            user,
+            scope: Some(scope),
+            ..
+        }) => {
+            let (key, name) = (xxh3_128(key.as_bytes()), user);
+            Ok((scope, Caller { key, name }))
+        }
+        Err(code::REFUSED_BLOCKED) => Err(blocked()),
+        _ => Err(refused(StatusCode::UNAUTHORIZED, "there is no such key")),
+    }
+}
+
+/// Nobody comes in from there.
+pub(super) fn blocked() -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "this user or your address is blocked",
+    )
 }
 
 /// A key that does not permit the call.

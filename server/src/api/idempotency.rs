@@ -175,7 +175,15 @@ mod tests {
     fn key(n: usize) -> Key {
         let mut headers = HeaderMap::new();
         headers.insert("idempotency-key", n.to_string().parse().unwrap());
-        Key::read(&headers, Caller { key: 1 }).unwrap().unwrap()
+        Key::read(
+            &headers,
+            Caller {
+                key: 1,
+                name: "key 1".into(),
+            },
+        )
+        .unwrap()
+        .unwrap()
     }
 
     #[tokio::test]

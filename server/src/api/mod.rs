@@ -27,6 +27,7 @@ mod users;
 pub use openapi::document;
 pub(crate) use users::session as shown_session;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router as Routes;
@@ -36,7 +37,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
 
-use crate::auth::{Access, Keys};
+use crate::auth::Access;
 use crate::desk::Desks;
 use crate::handle::Handle;
 use crate::ocim::{self, Ocim};
@@ -50,7 +51,6 @@ pub(crate) struct Api {
     desks: Desks,
     access: Access,
     ocim: Arc<Ocim>,
-    keys: Keys,
     rates: access::Rates,
     answers: Answers,
 }
@@ -60,7 +60,6 @@ pub(crate) fn service(handle: Handle, (access, desks): (Access, Desks), ocim: Ar
     routes(Arc::new(Api {
         handle,
         desks,
-        keys: access.keys(),
         access,
         ocim,
         rates: access::Rates::new(),
@@ -112,7 +111,9 @@ async fn nowhere(
     request: Request,
 ) -> Response {
     if ocim::is_path(request.uri().path()) {
-        return api.ocim.answer(request, peer).await;
+        let address = api.access.peer(peer.address.ip(), request.headers());
+        let address = SocketAddr::new(address, peer.address.port());
+        return api.ocim.answer(request, Peer { address, ..peer }).await;
     }
     let problem = Problem::not_found("there is nothing here; see /docs/");
     problem.with("value", request.uri().path()).into_response()

@@ -162,6 +162,7 @@ impl From<DeskError> for Problem {
                 .field("note")
                 .limit(max, bytes),
             DeskError::Id { id, .. } => Problem::conflict(detail).field("id").with("value", id),
+            DeskError::SignedOut => Problem::new(StatusCode::UNAUTHORIZED, detail),
             DeskError::NoDesk => Problem::not_found(detail).field("tenant"),
             DeskError::Stopped => Problem::stopped(),
             DeskError::Busy => Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail),
@@ -209,6 +210,11 @@ impl From<DeskStartError> for Problem {
         match error {
             DeskStartError::Directory(error) => error.into(),
             DeskStartError::Store(error) => error.into(),
+            DeskStartError::Accounts(error) => {
+                tracing::error!(%error, "accounts could not be changed");
+                let detail = "accounts cannot be written; see the server's log";
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
         }
     }
 }

@@ -47,9 +47,10 @@ async fn metrics(
     let is_here =
         is_loopback(peer.address.ip()) && !proxied.iter().any(|name| headers.contains_key(*name));
     if !is_here {
+        let address = api.access.peer(peer.address.ip(), &headers);
         let key = access::bearer(&headers);
-        let scope = key.and_then(|key| api.keys.check(key));
-        if !scope.is_some_and(|scope| scope.permits(Scope::Read)) {
+        let known = key.and_then(|key| access::known(&api, address, key).ok());
+        if !known.is_some_and(|(scope, _)| scope.permits(Scope::Read)) {
             let detail = "from other machines a key is needed: Authorization: Bearer KEY";
             return Err(Problem::new(StatusCode::UNAUTHORIZED, detail).field("Authorization"));
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,6 +12,7 @@ use tidings_core::wire::code;
 use tidings_core::{ids, limits};
 
 use super::Api;
+use super::access::Caller;
 use super::extract::{Asked, Named, page};
 use super::problem::Problem;
 use crate::auth::{Command, Fault};
@@ -155,6 +157,7 @@ pub(super) struct Block {
 
 pub(super) async fn block(
     State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
     Named(user): Named<String>,
     Asked(block): Asked<Block>,
 ) -> Result<StatusCode, Problem> {
@@ -167,20 +170,18 @@ pub(super) async fn block(
             .with("value", at));
     }
     check_user(&user)?;
-    let name = user.clone();
-    change(&api, Command::BlockUser { user, reason }).await?;
-    // Blocked first: whoever is ended here cannot come back.
-    let ended = api.handle.kick(&name, code::KICK_BY_ADMIN, Some("blocked"));
-    ended.map_err(|error| Problem::of("id", error))?;
+    change(&api, Command::BlockUser { user, reason }, caller).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn unblock(
     State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
     Named(user): Named<String>,
 ) -> Result<StatusCode, Problem> {
     check_user(&user)?;
-    match change(&api, Command::UnblockUser { user: user.clone() }).await {
+    let command = Command::UnblockUser { user: user.clone() };
+    match change(&api, command, caller).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(problem) if problem.status() == StatusCode::CONFLICT => {
             let detail = "he is not blocked";
@@ -195,10 +196,11 @@ pub(super) fn check_user(user: &str) -> Result<(), Problem> {
     ids::check_user(plain).map_err(|problem| Problem::name("id", user, problem))
 }
 
-/// Changes what the door keeps, on a thread where it may block.
-async fn change(api: &Arc<Api>, command: Command) -> Result<(), Problem> {
+/// Changes what the admission keeps, on a thread where it may block.
+async fn change(api: &Arc<Api>, command: Command, by: Caller) -> Result<(), Problem> {
     let access = api.access.clone();
-    let changed = tokio::task::spawn_blocking(move || access.execute(command)).await;
+    let change = move || access.execute_by(command, &by.name);
+    let changed = tokio::task::spawn_blocking(change).await;
     match changed {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(Fault::Refused(reason))) => Err(Problem::conflict(reason).field("id")),

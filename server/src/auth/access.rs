@@ -1,29 +1,30 @@
-//! What the API, the console and an embedding application ask of the door.
+//! The admission for other folders and for an embedding application.
 
+use std::net::IpAddr;
+
+use axum::http::HeaderMap;
 use tidings_core::ids::Name;
 use tidings_core::wire::code;
 use tidings_core::wire::ocim::sasl::ScramKeys;
 
+use super::accounts::Right;
 use super::registry::scram;
 use super::{
-    Command, Credentials, Decision, Door, Fault, Passed, Registry, Role, Scope, Secret, Visitor,
+    Admission, Admitted, Command, Decision, Door, Fault, Presented, Registry, Role, Scope, Secret,
+    Verdict, Visitor,
 };
 
 /// The API's keys. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Keys(Door);
+pub struct Keys(Access);
 
 impl Keys {
     /// What the key after `Authorization: Bearer` permits; `None` if there is no such key. Does not
     /// block, and takes the same time for all that are wrong.
     #[must_use]
     pub fn check(&self, bearer: &str) -> Option<Scope> {
-        self.known(bearer).map(|(scope, _)| scope)
-    }
-
-    /// The same with the key's number, for the audit trail.
-    pub(crate) fn known(&self, bearer: &str) -> Option<(Scope, i64)> {
-        self.0.inner.registry.key_of(bearer)
+        let inner = &self.0.0.inner;
+        inner.registry.key_of(bearer).map(|(scope, _)| scope)
     }
 }
 
@@ -32,7 +33,15 @@ impl Keys {
 pub struct ScramUser {
     /// What his proof is compared with.
     pub keys: ScramKeys,
-    exists: bool,
+    /// `None` if he does not exist.
+    known: Option<Right>,
+}
+
+impl ScramUser {
+    /// What he is, if he is somebody.
+    pub(super) fn right(&self) -> Option<Right> {
+        self.known
+    }
 }
 
 /// Why SCRAM cannot begin.
@@ -48,36 +57,64 @@ pub enum ScramError {
 
 /// Accounts, keys, blocks and visitors of a running server. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Access(pub(crate) Door);
+pub struct Access(pub(crate) Admission);
 
 impl Access {
+    /// Who comes in by `door` from `peer` with what he presents, as what and until when. What costs
+    /// something to verify waits for its turn, and guesses wait longer.
+    ///
+    /// # Errors
+    /// The code of the refusal.
+    pub async fn admit(
+        &self,
+        door: Door,
+        peer: Option<IpAddr>,
+        presented: Presented<'_>,
+    ) -> Verdict {
+        self.0.admit(door, peer, presented).verdict().await
+    }
+
+    /// The same for what is known at once: a pass, a key, a new visitor. Does not block.
+    pub(crate) fn admit_now(
+        &self,
+        door: Door,
+        peer: Option<IpAddr>,
+        presented: Presented<'_>,
+    ) -> Verdict {
+        match self.0.admit(door, peer, presented) {
+            Decision::Now(verdict) => verdict,
+            Decision::Later(_) => Err(code::REFUSED_BUSY),
+        }
+    }
+
+    /// Whether what somebody was let in with still holds: see [`Access::admit`]. Does not block.
+    #[must_use]
+    pub fn holds(&self, admitted: &Admitted, peer: Option<IpAddr>) -> bool {
+        self.0.holds(admitted, peer)
+    }
+
+    /// Until when a session lasts that begins with this, in seconds since 1970 UTC.
+    pub(crate) fn session_until_s(&self, admitted: &Admitted) -> Option<i64> {
+        self.0.session_until_s(admitted)
+    }
+
+    /// From where a request comes whose connection comes from `socket`: whom `X-Forwarded-For` says,
+    /// if that is one of `auth.trusted_proxies`.
+    #[must_use]
+    pub fn peer(&self, socket: IpAddr, headers: &HeaderMap) -> IpAddr {
+        self.0.peer(socket, headers)
+    }
+
     /// The API's keys.
     #[must_use]
     pub fn keys(&self) -> Keys {
-        Keys(self.0.clone())
+        Keys(self.clone())
     }
 
     /// Where they are kept.
     #[cfg(unix)]
     pub(crate) fn registry(&self) -> &Registry {
         &self.0.inner.registry
-    }
-
-    /// What the account is, if the password is its own; the code of a refusal otherwise, after a
-    /// delay if many were wrong. For the console and for agents, in every `auth.mode`.
-    ///
-    /// # Errors
-    /// The code of the refusal.
-    pub async fn role(&self, credentials: &Credentials) -> Result<Role, i32> {
-        self.0.inner.role(credentials).await
-    }
-
-    /// The code for a login, as a LOGIN with these credentials would get it: 0, or a refusal's.
-    pub async fn verify(&self, credentials: Credentials) -> i32 {
-        match self.0.verify(credentials) {
-            Decision::Now(code) => code,
-            Decision::Later(answer) => answer.await,
-        }
     }
 
     /// What SCRAM-SHA-256 needs of a user's password. For a user who is not there it is what
@@ -89,90 +126,46 @@ impl Access {
     pub async fn scram(&self, user: &Name) -> Result<ScramUser, ScramError> {
         let inner = self.0.inner.clone();
         let name = user.clone();
-        let find = move || inner.registry.scram(&name);
-        let known = match tokio::task::spawn_blocking(find).await {
-            Ok(Ok(known)) => known,
+        let find = move || {
+            // In this order: what changes meanwhile makes it void.
+            let version = inner.registry.version_of(&name);
+            let role = inner.registry.standing(&name).map(|account| account.role);
+            let known = role.map(|role| Right { role, version });
+            inner.registry.scram(&name).map(|keys| (keys, known))
+        };
+        let (keys, known) = match tokio::task::spawn_blocking(find).await {
+            Ok(Ok(found)) => found,
             Ok(Err(error)) => {
                 tracing::error!(%error, "a login could not be verified");
                 return Err(ScramError::Busy);
             }
             Err(_) => return Err(ScramError::Busy),
         };
-        let (keys, exists) = match known {
-            scram::Known::Keys(keys) => (keys, true),
-            scram::Known::Older => return Err(ScramError::Older),
+        match keys {
+            scram::Known::Keys(keys) => Ok(ScramUser { keys, known }),
+            scram::Known::Older => Err(ScramError::Older),
             scram::Known::Nobody => {
                 let of = |what: &[u8]| self.0.inner.visitors.key().sign(&[what, user.as_bytes()]);
                 let salt = of(b"scram salt")[..16].to_vec();
                 let keys = ScramKeys::derive(&of(b"scram nobody"), salt, scram::ROUNDS);
-                (keys, false)
+                Ok(ScramUser { keys, known: None })
             }
-        };
-        Ok(ScramUser { keys, exists })
-    }
-
-    /// What the account is, once the proof was right or wrong: the second half of
-    /// [`Access::scram`]. A wrong one counts as a wrong password does.
-    ///
-    /// # Errors
-    /// The code of the refusal, after a delay if many were wrong.
-    pub async fn scram_role(
-        &self,
-        credentials: &Credentials,
-        user: &ScramUser,
-        right: bool,
-    ) -> Result<Role, i32> {
-        let inner = &self.0.inner;
-        let refused = if inner.registry.is_user_blocked(&credentials.user) {
-            code::REFUSED_BLOCKED
-        } else if !(right && user.exists) {
-            code::REFUSED_TOKEN
-        } else {
-            let (registry, name) = (inner.registry.clone(), credentials.user.clone());
-            let find = move || registry.password_hash(&name);
-            match tokio::task::spawn_blocking(find).await {
-                Ok(Ok(Some((_, role)))) => return Ok(role),
-                Ok(Ok(None)) => code::REFUSED_TOKEN,
-                _ => code::REFUSED_BUSY,
-            }
-        };
-        Err(inner.answer(credentials, refused).await)
+        }
     }
 
     /// A pass: what a session is known by from one request to the next. It lasts
-    /// `auth.visitor_days` and survives a restart with the same data directory.
+    /// `auth.visitor_days`, but no longer than what he was let in with, survives a restart with the
+    /// same data directory, and is void once his credential changes, he is blocked, gets another role
+    /// or the server another `auth.mode`.
     #[must_use]
-    pub fn pass(&self, user: &str, role: Role) -> Secret {
-        let inner = &self.0.inner;
-        inner.visitors.pass(user, role, inner.now_s())
-    }
-
-    /// What a pass says. Does not block.
-    ///
-    /// # Errors
-    /// The code of the refusal: it is not ours, it has ended, or the user was blocked since. That of
-    /// an agent or administrator ends also with his account, and with a new password.
-    pub fn passed(&self, pass: &str) -> Result<Passed, i32> {
-        let inner = &self.0.inner;
-        let passed = inner.visitors.passed(pass, inner.now_s())?;
-        if passed.role != Role::User {
-            let since_ms = inner.registry.staff_since_ms(&passed.user);
-            // To the second: a pass says no more.
-            if since_ms.is_none_or(|since_ms| passed.issued_s < since_ms / 1000) {
-                return Err(code::REFUSED_TOKEN);
-            }
-        }
-        match inner.registry.is_user_blocked(&passed.user) {
-            true => Err(code::REFUSED_BLOCKED),
-            false => Ok(passed),
-        }
+    pub fn pass(&self, to: &Admitted) -> Secret {
+        self.0.inner.pass(to)
     }
 
     /// A new anonymous visitor. The caller limits how many.
     #[must_use]
     pub fn visitor(&self) -> Visitor {
-        let inner = &self.0.inner;
-        inner.visitors.issue(inner.now_s())
+        self.0.inner.visitor()
     }
 
     /// The same visitor with a token that lasts longer.
@@ -181,38 +174,42 @@ impl Access {
     /// The code of the refusal, if his token is not valid.
     pub fn renew_visitor(&self, user: &str, token: &Secret) -> Result<Visitor, i32> {
         let inner = &self.0.inner;
-        inner.visitors.renew(user, token.expose(), inner.now_s())
+        if inner.registry.is_user_blocked(user) {
+            return Err(code::REFUSED_BLOCKED);
+        }
+        let bound = inner.bound(inner.registry.version_of(user));
+        inner
+            .visitors
+            .renew(user, token.expose(), bound, inner.now_s())
     }
 
-    /// An agent of the demo, if there is no such account: with a password that everybody knows.
-    /// Blocks.
-    pub(crate) fn demo_account(
-        &self,
-        user: &str,
-        password: &str,
-        now_ms: i64,
-    ) -> Result<(), Fault> {
-        let registry = &self.0.inner.registry;
-        let insert = registry.account_insert(user, Role::Agent, password, now_ms);
-        insert.map(drop)
+    /// The agents of the demo, with passwords that everybody knows, as far as there are no such
+    /// accounts; from now on they can log in. Blocks.
+    pub(crate) fn demo_accounts(&self, now_ms: i64) -> Result<(), Fault> {
+        self.0.inner.registry.demo_accounts(now_ms)
     }
 
-    /// What an account is; `None` if there is none. Blocks.
-    ///
-    /// # Errors
-    /// If the file does not answer.
-    pub(crate) fn account_role(&self, user: &str) -> Result<Option<Role>, Fault> {
-        let known = self.0.inner.registry.password_hash(user)?;
-        Ok(known.map(|(_, role)| role))
+    /// What an account is; `None` if there is none. Does not block.
+    pub(crate) fn account_role(&self, user: &str) -> Option<Role> {
+        let account = self.0.inner.registry.standing(user);
+        account.map(|account| account.role)
     }
 
-    /// Changes or lists accounts, keys and blocks; blocks. Whoever is blocked and online stays so:
-    /// kick him, too.
+    /// Changes or lists accounts, keys and blocks; blocks. Whose password is changed, whose account
+    /// is removed or gets another role, who is blocked: his sessions end at once, everywhere, and
+    /// what was issued to him is void.
     ///
     /// # Errors
     /// If it cannot be done; nothing has changed then.
     pub fn execute(&self, command: Command) -> Result<serde_json::Value, Fault> {
-        let inner = &self.0.inner;
-        inner.registry.execute(command, inner.clock.now().wall_ms)
+        self.execute_by(command, "application")
+    }
+
+    /// The same in somebody's name, for the audit trail.
+    ///
+    /// # Errors
+    /// If it cannot be done; nothing has changed then.
+    pub fn execute_by(&self, command: Command, by: &str) -> Result<serde_json::Value, Fault> {
+        self.0.execute(command, by)
     }
 }

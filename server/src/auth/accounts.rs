@@ -1,12 +1,8 @@
 //! Logins by the password of an account: one hash at a time, on a thread of its own, because a hash
-//! takes 19 MiB and as much time as thousands of messages.
-//!
-//! Whose address has failed often lately is served after everybody else; so is what one address has
-//! waiting beyond a few. So guessing slows the guesser, and whoever is right gets his turn.
+//! takes 19 MiB and as much time as thousands of messages. Whose turn it is, `turns` says.
 
-use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use tidings_core::ids::Name;
@@ -14,39 +10,37 @@ use tidings_core::limits;
 use tidings_core::wire::code;
 use tokio::sync::oneshot;
 
-use super::guess::network;
 use super::memo::Memo;
-use super::registry::{Registry, Role};
-use super::{Credentials, crypt};
+use super::registry::{Known, Registry, Role};
+use super::turns::{Failures, Next, Source, Turns};
+use super::{Secret, crypt};
 use crate::clock::Clock;
+
+/// A password that was right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Right {
+    pub(super) role: Role,
+    /// Of the credential.
+    pub(super) version: i64,
+}
 
 /// What is asked about an account.
 struct Job {
-    credentials: Credentials,
-    answer: oneshot::Sender<i32>,
+    user: Name,
+    password: Secret,
+    /// Whatever it says, the login is refused: it costs what a wrong password costs, so that nobody
+    /// tells by the time who has one.
+    decoy: bool,
+    answer: oneshot::Sender<Result<Right, i32>>,
 }
 
-#[derive(Default)]
-struct Lanes {
-    first: VecDeque<Job>,
-    second: VecDeque<Job>,
+struct State {
+    turns: Turns<Job>,
     closed: bool,
 }
 
-impl Lanes {
-    fn take(&mut self) -> Option<Job> {
-        self.first.pop_front().or_else(|| self.second.pop_front())
-    }
-
-    fn waiting_from(&self, address: IpAddr) -> usize {
-        let of = |job: &&Job| job.credentials.address.map(network) == Some(network(address));
-        self.first.iter().filter(of).count()
-    }
-}
-
-#[derive(Default)]
 struct Queue {
-    lanes: Mutex<Lanes>,
+    state: Mutex<State>,
     work: Condvar,
 }
 
@@ -66,13 +60,24 @@ impl std::fmt::Debug for Accounts {
 
 impl Accounts {
     /// Starts the thread.
-    pub(super) fn start(registry: Arc<Registry>, clock: Clock) -> std::io::Result<Accounts> {
-        let queue = Arc::new(Queue::default());
+    pub(super) fn start(
+        registry: Arc<Registry>,
+        failures: Arc<Mutex<Failures>>,
+        clock: Clock,
+    ) -> std::io::Result<Accounts> {
+        let queue = Arc::new(Queue {
+            state: Mutex::new(State {
+                turns: Turns::new(),
+                closed: false,
+            }),
+            work: Condvar::new(),
+        });
         let memo = Arc::new(Memo::new(limits::PASSWORDS_REMEMBERED_MAX));
         let worker = Worker {
             registry: registry.clone(),
             queue: queue.clone(),
             memo: memo.clone(),
+            failures,
             clock,
             nobody: None,
         };
@@ -87,69 +92,88 @@ impl Accounts {
         })
     }
 
-    /// The code for a login; at once, if this password was right lately.
-    pub(super) async fn verify(&self, credentials: &Credentials, suspicious: bool) -> i32 {
-        if credentials.token.expose().len() > limits::PASSWORD_BYTES_MAX {
-            return code::REFUSED_TOKEN;
+    /// What the account is whose password this is; at once, if it was right lately.
+    pub(super) async fn verify(
+        &self,
+        source: Source,
+        user: &Name,
+        password: &Secret,
+    ) -> Result<Right, i32> {
+        if password.expose().len() > limits::PASSWORD_BYTES_MAX {
+            return Err(code::REFUSED_TOKEN);
         }
-        let fingerprint = fingerprint(&self.memo, credentials);
+        // In this order: what changes meanwhile makes the second look find nothing.
+        let version = self.registry.version_of(user);
+        let standing = self.registry.standing(user);
+        let seen = self.memo.seen(
+            self.registry.version(),
+            &fingerprint(&self.memo, user, password),
+        );
         let now = self.clock.now().mono;
-        let seen = self.memo.seen(self.registry.version(), &fingerprint);
-        if seen.is_some_and(|at| now.since_ms(at) < limits::PASSWORD_REMEMBERED_MS) {
-            return code::OK;
+        if let Some(standing) = standing
+            && seen.is_some_and(|at| now.since_ms(at) < limits::PASSWORD_REMEMBERED_MS)
+        {
+            let role = standing.role;
+            return Ok(Right { role, version });
         }
-        match self.enqueue(credentials, suspicious) {
-            // The thread ends only with the server.
-            Some(answer) => answer.await.unwrap_or(code::REFUSED_BUSY),
-            None => code::REFUSED_BUSY,
+        self.ask(source, user, password, false).await
+    }
+
+    /// Takes as long as a wrong password does, and counts as one.
+    pub(super) async fn decoy(&self, source: Source, user: &Name, token: &Secret) {
+        if token.expose().len() <= limits::PASSWORD_BYTES_MAX {
+            let _ = self.ask(source, user, token, true).await; // refused in any case
         }
     }
 
-    fn enqueue(
+    async fn ask(
         &self,
-        credentials: &Credentials,
-        suspicious: bool,
-    ) -> Option<oneshot::Receiver<i32>> {
+        source: Source,
+        user: &Name,
+        password: &Secret,
+        decoy: bool,
+    ) -> Result<Right, i32> {
         let (answer, receiver) = oneshot::channel();
         let job = Job {
-            credentials: credentials.clone(),
+            user: user.clone(),
+            password: password.clone(),
+            decoy,
             answer,
         };
-        let mut lanes = self.queue.lanes.lock();
-        let per_address = limits::PASSWORDS_WAITING_PER_ADDRESS_MAX;
-        let greedy = credentials.address.is_some_and(|address| {
-            !address.to_canonical().is_loopback() && lanes.waiting_from(address) >= per_address
-        });
-        let lane = match suspicious || greedy {
-            true => &mut lanes.second,
-            false => &mut lanes.first,
-        };
-        if lane.len() >= limits::PASSWORDS_WAITING_MAX {
-            return None;
-        }
-        lane.push_back(job);
-        drop(lanes);
+        self.push(source, user.clone(), job);
+        receiver.await.unwrap_or(Err(code::REFUSED_BUSY))
+    }
+
+    /// Whoever loses his place by it hears that he is not answered.
+    fn push(&self, source: Source, account: Name, job: Job) {
+        let now = self.clock.now().mono;
+        let out = self
+            .queue
+            .state
+            .lock()
+            .turns
+            .push(now, source, account, job);
         self.queue.work.notify_one();
-        Some(receiver)
+        drop(out);
     }
 }
 
 impl Drop for Accounts {
     fn drop(&mut self) {
-        self.queue.lanes.lock().closed = true;
+        self.queue.state.lock().closed = true;
         self.queue.work.notify_all();
     }
 }
 
-fn fingerprint(memo: &Memo, credentials: &Credentials) -> crypt::Digest {
-    let (user, password) = (&credentials.user, credentials.token.expose());
-    memo.fingerprint(&[user.as_bytes(), password.as_bytes()])
+fn fingerprint(memo: &Memo, user: &Name, password: &Secret) -> crypt::Digest {
+    memo.fingerprint(&[user.as_bytes(), password.expose().as_bytes()])
 }
 
 struct Worker {
     registry: Arc<Registry>,
     queue: Arc<Queue>,
     memo: Arc<Memo>,
+    failures: Arc<Mutex<Failures>>,
     clock: Clock,
     /// The hash of a password that nobody has: users who are not there cost the same time.
     nobody: Option<String>,
@@ -157,48 +181,76 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
-        loop {
-            let mut lanes = self.queue.lanes.lock();
-            let job = loop {
-                if lanes.closed {
-                    return;
-                }
-                match lanes.take() {
-                    Some(job) => break job,
-                    None => self.queue.work.wait(&mut lanes),
-                }
-            };
-            drop(lanes);
+        while let Some((source, account, job)) = self.next() {
             if job.answer.is_closed() {
-                continue; // the connection is gone
+                self.forgive(&source, &account); // the connection is gone
+                continue;
             }
-            let code = self.decide(&job.credentials);
-            let _ = job.answer.send(code);
+            let decided = self.decide(&job);
+            if !matches!(decided, Err(code::REFUSED_TOKEN)) {
+                self.forgive(&source, &account);
+            }
+            let _ = job.answer.send(decided);
         }
     }
 
-    fn decide(&mut self, credentials: &Credentials) -> i32 {
+    /// Whose turn it is; `None` at the end.
+    fn next(&self) -> Option<(Source, Name, Job)> {
+        let mut state = self.queue.state.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            let now = self.clock.now().mono;
+            let next = state.turns.next(now, &mut self.failures.lock());
+            match next {
+                Next::Job(source, account, job) => return Some((source, account, job)),
+                Next::Late(job) => drop(job),
+                Next::Wait(until) => {
+                    let pause = Duration::from_millis(until.since_ms(now).max(1));
+                    let _ = self.queue.work.wait_for(&mut state, pause);
+                }
+                Next::Empty => self.queue.work.wait(&mut state),
+            }
+        }
+    }
+
+    fn forgive(&self, source: &Source, account: &Name) {
+        let now = self.clock.now().mono;
+        self.failures.lock().forgive(now, source, account);
+        self.queue.state.lock().turns.look_again(source);
+    }
+
+    fn decide(&mut self, job: &Job) -> Result<Right, i32> {
         let version = self.registry.version();
-        let known = match self.registry.password_hash(&credentials.user) {
+        let known = match self.registry.password(&job.user) {
             Ok(known) => known,
             Err(error) => {
                 tracing::error!(%error, "a login could not be verified");
-                return code::REFUSED_BUSY;
+                return Err(code::REFUSED_BUSY);
             }
         };
-        let exists = known.is_some();
-        let hash = match known {
-            Some((hash, _)) => hash,
+        let hash = match &known {
+            Some(known) => known.hash.clone(),
             None => self.nobody(),
         };
-        let right = crypt::verify_password(credentials.token.expose(), &hash);
-        if !(right && exists) {
-            return code::REFUSED_TOKEN;
+        let right = crypt::verify_password(job.password.expose(), &hash);
+        match known {
+            Some(Known {
+                role,
+                version: of_credential,
+                ..
+            }) if right && !job.decoy => {
+                let now = self.clock.now().mono;
+                let fingerprint = fingerprint(&self.memo, &job.user, &job.password);
+                self.memo.remember(version, now, fingerprint);
+                Ok(Right {
+                    role,
+                    version: of_credential,
+                })
+            }
+            _ => Err(code::REFUSED_TOKEN),
         }
-        let now = self.clock.now().mono;
-        let fingerprint = fingerprint(&self.memo, credentials);
-        self.memo.remember(version, now, fingerprint);
-        code::OK
     }
 
     fn nobody(&mut self) -> String {
@@ -210,121 +262,69 @@ impl Worker {
     }
 }
 
-/// For other doors than a LOGIN: the console, agents.
-impl Accounts {
-    /// What the account is, if the password is its own.
-    pub(super) async fn role(
-        &self,
-        credentials: &Credentials,
-        suspicious: bool,
-    ) -> Result<Role, i32> {
-        match self.verify(credentials, suspicious).await {
-            code::OK => {
-                let registry = self.registry.clone();
-                let user: Name = credentials.user.clone();
-                let find = move || registry.password_hash(&user);
-                match tokio::task::spawn_blocking(find).await {
-                    Ok(Ok(Some((_, role)))) => Ok(role),
-                    Ok(Ok(None)) => Err(code::REFUSED_TOKEN),
-                    _ => Err(code::REFUSED_BUSY),
-                }
-            }
-            refused => Err(refused),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Secret;
     use crate::auth::registry::Command;
-
-    fn credentials(user: &str, password: &str, address: &str) -> Credentials {
-        Credentials {
-            user: Name::from(user),
-            token: Secret::from(password),
-            extra: None,
-            address: Some(address.parse().unwrap()),
-        }
-    }
-
-    /// Without its thread: what waits stays.
-    fn idle() -> Accounts {
-        Accounts {
-            registry: Arc::new(Registry::in_memory().unwrap()),
-            queue: Arc::default(),
-            memo: Arc::new(Memo::new(10)),
-            clock: Clock::start(),
-        }
-    }
-
-    #[test]
-    fn the_queue_is_bounded_and_one_address_has_a_share() {
-        let accounts = idle();
-        let mut answers = Vec::new();
-        let mut enqueue = |address: &str, suspicious| {
-            let answer = accounts.enqueue(&credentials("a", "b", address), suspicious);
-            let taken = answer.is_some();
-            answers.extend(answer);
-            taken
-        };
-        // A greedy address fills the second lane, not the first.
-        let share = limits::PASSWORDS_WAITING_PER_ADDRESS_MAX;
-        for _ in 0..share + limits::PASSWORDS_WAITING_MAX {
-            assert!(enqueue("192.0.2.1", false));
-        }
-        assert!(!enqueue("192.0.2.1", false));
-        assert!(!enqueue("192.0.2.2", true));
-        // Others still have their place, up to the bound and not one more.
-        for n in 0..limits::PASSWORDS_WAITING_MAX - share {
-            let address = format!("198.51.{}.{}", n / 200, n % 200);
-            assert!(enqueue(&address, false));
-        }
-        assert!(!enqueue("203.0.113.1", false));
-        // And they come first.
-        let mut lanes = accounts.queue.lanes.lock();
-        let first = lanes.take().unwrap();
-        assert_eq!(
-            first.credentials.address,
-            Some("192.0.2.1".parse().unwrap())
-        );
-        let rest = std::iter::from_fn(|| lanes.take());
-        let from: Vec<_> = rest.map(|job| job.credentials.address.unwrap()).collect();
-        let greedy: IpAddr = "192.0.2.1".parse().unwrap();
-        let firsts = &from[..limits::PASSWORDS_WAITING_MAX - 1];
-        assert_eq!(firsts.iter().filter(|a| **a == greedy).count(), share - 1);
-    }
 
     #[tokio::test]
     async fn right_wrong_nobody_and_a_changed_password() {
         let registry = Arc::new(Registry::in_memory().unwrap());
-        let accounts = Accounts::start(registry.clone(), Clock::start()).unwrap();
+        let failures = Arc::new(Mutex::new(Failures::new()));
+        let accounts = Accounts::start(registry.clone(), failures, Clock::start()).unwrap();
         let add = Command::AccountAdd {
             user: "alice".to_owned(),
             role: Role::Agent,
             password: "correct horse".to_owned(),
         };
-        registry.execute(add, 1).unwrap();
-        let login = async |user, password| {
-            let credentials = credentials(user, password, "192.0.2.1");
-            accounts.verify(&credentials, false).await
+        registry.execute(add, 1, "test").unwrap();
+        let login = async |user: &str, password: &str| {
+            let source = Source::Account(user.into());
+            let (user, password) = (Name::from(user), Secret::from(password));
+            let verified = accounts.verify(source, &user, &password).await;
+            verified.map(|right| right.role)
         };
-        assert_eq!(login("alice", "correct horse").await, code::OK);
-        assert_eq!(login("alice", "correct horse").await, code::OK);
-        assert_eq!(login("alice", "wrong horse").await, code::REFUSED_TOKEN);
-        assert_eq!(login("nobody", "correct horse").await, code::REFUSED_TOKEN);
-        assert_eq!(login("alice", "").await, code::REFUSED_TOKEN);
+        const WRONG: Result<Role, i32> = Err(code::REFUSED_TOKEN);
+        assert_eq!(login("alice", "correct horse").await, Ok(Role::Agent));
+        assert_eq!(login("alice", "correct horse").await, Ok(Role::Agent));
+        assert_eq!(login("alice", "wrong horse").await, WRONG);
+        assert_eq!(login("nobody", "correct horse").await, WRONG);
+        assert_eq!(login("alice", "").await, WRONG);
         let long = "a".repeat(limits::PASSWORD_BYTES_MAX + 1);
-        assert_eq!(login("alice", &long).await, code::REFUSED_TOKEN);
-        let right = credentials("alice", "correct horse", "192.0.2.1");
-        assert_eq!(accounts.role(&right, false).await, Ok(Role::Agent));
+        assert_eq!(login("alice", &long).await, WRONG);
         let change = Command::AccountPassword {
             user: "alice".to_owned(),
             password: "battery staple".to_owned(),
         };
-        registry.execute(change, 2).unwrap();
-        assert_eq!(login("alice", "correct horse").await, code::REFUSED_TOKEN);
-        assert_eq!(login("alice", "battery staple").await, code::OK);
+        registry.execute(change, 2, "test").unwrap();
+        assert_eq!(login("alice", "correct horse").await, WRONG);
+        assert_eq!(login("alice", "battery staple").await, Ok(Role::Agent));
+    }
+
+    /// What is composed of other characters is the same password.
+    #[tokio::test]
+    async fn b23_passwords_are_normalised() {
+        let registry = Arc::new(Registry::in_memory().unwrap());
+        let failures = Arc::new(Mutex::new(Failures::new()));
+        let accounts = Accounts::start(registry.clone(), failures, Clock::start()).unwrap();
+        let (composed, decomposed) = ("caf\u{e9} horse", "cafe\u{301} horse");
+        for (user, set, given) in [("a", composed, decomposed), ("b", decomposed, composed)] {
+            let add = Command::AccountAdd {
+                user: user.to_owned(),
+                role: Role::User,
+                password: set.to_owned(),
+            };
+            registry.execute(add, 1, "test").unwrap();
+            for password in [set, given] {
+                let source = Source::Account(user.into());
+                let (name, password) = (Name::from(user), Secret::from(password));
+                let right = accounts.verify(source, &name, &password).await;
+                assert!(right.is_ok(), "{user}");
+            }
+        }
+        // What a version hashed that did not normalise is still right.
+        let old = crypt::hash_exactly(decomposed).unwrap();
+        assert!(crypt::verify_password(decomposed, &old));
+        assert!(!crypt::verify_password(composed, &old));
     }
 }

@@ -1,11 +1,14 @@
 //! Random bits, digests and the hash of passwords, all from one library but the last.
 
+use std::borrow::Cow;
+
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use aws_lc_rs::{digest, hmac, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
 /// 256 bits.
 pub(crate) type Digest = [u8; 32];
@@ -68,8 +71,21 @@ pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
+/// A password as it is hashed: what looks the same is the same (Unicode NFC).
+pub(crate) fn normal(password: &str) -> Cow<'_, str> {
+    match is_nfc(password) {
+        true => Cow::Borrowed(password),
+        false => Cow::Owned(password.nfc().collect()),
+    }
+}
+
 /// argon2id with its library's parameters (19 MiB, two passes): slow on purpose, and it blocks.
 pub(crate) fn hash_password(password: &str) -> Result<String, String> {
+    hash_exactly(&normal(password))
+}
+
+/// Without a look at how it is composed.
+pub(super) fn hash_exactly(password: &str) -> Result<String, String> {
     let salt = random::<16>();
     let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
     hash.map(|hash| hash.to_string()).map_err(|e| e.to_string())
@@ -81,9 +97,13 @@ pub(crate) fn verify_password(password: &str, hash: &str) -> bool {
         tracing::error!("the hash of a password is damaged");
         return false;
     };
-    Argon2::default()
-        .verify_password(password.as_bytes(), &hash)
-        .is_ok()
+    let is = |password: &str| {
+        let verified = Argon2::default().verify_password(password.as_bytes(), &hash);
+        verified.is_ok()
+    };
+    let normal = normal(password);
+    // What was set by a version that did not normalise may stand there as it was typed.
+    is(&normal) || (*normal != *password && is(password))
 }
 
 #[cfg(test)]

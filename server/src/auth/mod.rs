@@ -1,71 +1,196 @@
-//! Who may come in. `docs/security.md`.
+//! Who may come in. One admission for every door: `admit(door, peer, what it presents)` says who that
+//! is and until when, or why not. Blocks of users and addresses, the pace of guesses, who is staff and
+//! what ends when something changes are decided here and nowhere else.
 //!
-//! Here: deciding whether the credentials of a LOGIN are right (`jwt`, `webhook`, `accounts`,
-//! `visitors`), slowing those who guess (`guess`), and what is kept about accounts, keys and blocks
-//! (`registry`), what a session is known by between requests (`passes`). Not here: what the answer means to a session (`core::shard`), who holds which
-//! address (`transport`). Called by the router, off its lock, and by the API.
+//! - `admission`: the one function, and what it knows; `access`: the same for other folders
+//! - `jwt`, `webhook`, `accounts`, `visitors`, `passes`: what can be presented, and whether it is right
+//! - `turns`, with `requests`: in which order, and how fast, what costs something is verified
+//! - `registry`: accounts, keys, blocks and versions of credentials, on disk; `hosts`: who ends the
+//!   sessions of those whose credential was revoked
+//! - `proxies`: from where a request comes
+//!
+//! Not here: what the answer means to a session (`core::shard`), who holds which address (`transport`).
+//! Called by the router, off its lock, by `ocim`, `desk`, `api` and `admin`.
 
 mod access;
 mod accounts;
+mod admission;
 mod crypt;
 pub(crate) mod files;
-mod guess;
+mod hosts;
 mod http;
 mod jwt;
 mod memo;
 mod passes;
+mod proxies;
 pub mod registry;
+mod requests;
 pub mod settings;
+mod turns;
 mod visitors;
 mod webhook;
 
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 
-use parking_lot::RwLock;
 use tidings_core::ids::Name;
-use tidings_core::wire::code;
 
 pub use access::{Access, Keys, ScramError, ScramUser};
-pub use passes::Passed;
-pub use registry::{Command, Fault, Registry, Role, Scope};
-pub(crate) use registry::{FILE as ACCOUNTS_FILE, restrict};
+pub(crate) use admission::{Admission, Renewed, check_not_an_agents};
+pub(crate) use hosts::Host;
+pub(crate) use registry::demo::ACCOUNTS as DEMO_ACCOUNTS;
+pub use registry::{Command, Fault, Network, Registry, Role, Scope};
+pub(crate) use registry::{FILE as ACCOUNTS_FILE, Revoked, Whose, restrict};
 pub use tidings_core::secret::Secret;
+pub(crate) use turns::network;
 pub(crate) use visitors::FILE as VISITORS_FILE;
 pub use visitors::Visitor;
 
-use crate::clock::Clock;
 use crate::config::Settings;
 use crate::store::{Durability, StoreError};
-use accounts::Accounts;
-use guess::Guesses;
-pub(crate) use guess::network;
 use jwt::Jwt;
-use settings::{Auth, AuthMode};
-use visitors::Visitors;
-use webhook::Webhook;
+use settings::AuthMode;
 
-/// What a LOGIN carried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// Who he says he is.
-    pub user: Name,
-    /// His proof.
-    pub token: Secret,
-    /// Whatever the application sends along.
-    pub extra: Option<String>,
-    /// Where he comes from; `None` for a link inside this process.
-    pub address: Option<IpAddr>,
+macro_rules! doors {
+    ($($(#[$doc:meta])+ $door:ident,)+) => {
+        /// Every way in.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Door {
+            $($(#[$doc])+ $door,)+
+        }
+
+        impl Door {
+            /// All of them.
+            pub const ALL: &[Door] = &[$(Door::$door),+];
+        }
+    };
 }
 
-/// The answer to a LOGIN: 0, or the code of a refusal.
+doors! {
+    /// LOGIN over TCP.
+    Tcp,
+    /// LOGIN over UDP.
+    Udp,
+    /// LOGIN over WebSocket.
+    WebSocket,
+    /// LOGIN of a link inside this process that brings a token.
+    Local,
+    /// AUTH of a customer, on `/poll.io` and `/ws.io`.
+    OcimCustomer,
+    /// AUTH of an agent, on `/ws.io`.
+    OcimAgent,
+    /// OCIM's session token, with every request.
+    OcimToken,
+    /// A desktop agent's SASL PLAIN.
+    SaslPlain,
+    /// A desktop agent's SASL SCRAM-SHA-256.
+    SaslScram,
+    /// `Authorization: Bearer` of the API.
+    ApiKey,
+    /// `Authorization: Basic` of the API.
+    ApiBasic,
+    /// An agent whom an application signs in.
+    Desk,
+    /// `admin.sock`: whoever can open it.
+    AdminSocket,
+}
+
+impl Door {
+    /// Only agents and administrators come in here.
+    fn is_for_staff(self) -> bool {
+        matches!(
+            self,
+            Door::OcimAgent | Door::SaslPlain | Door::SaslScram | Door::Desk
+        )
+    }
+}
+
+/// What somebody presents.
+#[derive(Debug)]
+pub enum Presented<'a> {
+    /// A user and whatever `auth.mode` asks for; of agents and administrators their password.
+    Login {
+        /// Who he says he is.
+        user: Name,
+        /// His proof.
+        token: Secret,
+        /// Whatever the application sends along.
+        extra: Option<String>,
+    },
+    /// The password of an account, whatever `auth.mode` says.
+    Password {
+        /// Whose.
+        user: Name,
+        /// It.
+        password: Secret,
+    },
+    /// The proof of SCRAM that was compared with what [`Access::scram`] gave.
+    Proof {
+        /// Whose.
+        user: Name,
+        /// What it was compared with.
+        with: &'a ScramUser,
+        /// It fits.
+        right: bool,
+    },
+    /// A session token that we issued.
+    Pass(&'a str),
+    /// A key of the API.
+    Key(&'a str),
+    /// Nothing: a new anonymous visitor.
+    Nobody,
+    /// He could open the socket.
+    Socket,
+}
+
+/// Somebody who was let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// Who; of a key `key` and its number.
+    pub user: Name,
+    /// As what.
+    pub role: Role,
+    /// What a key permits; `None` for everybody else.
+    pub scope: Option<Scope>,
+    /// Until when, in seconds since 1970 UTC; `None`: until it is revoked.
+    pub until_s: Option<i64>,
+    /// Of his credential.
+    pub(crate) version: i64,
+}
+
+/// Who was let in, or the code of a refusal.
+pub type Verdict = Result<Admitted, i32>;
+
+/// A verdict to come.
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+
+/// What comes of a try.
 pub(crate) enum Decision {
     /// Known at once.
-    Now(i32),
+    Now(Verdict),
     /// It takes a while: a hash, a request.
     Later(Answer),
+}
+
+impl Decision {
+    /// Waits for it.
+    pub(crate) async fn verdict(self) -> Verdict {
+        match self {
+            Decision::Now(verdict) => verdict,
+            Decision::Later(answer) => answer.await,
+        }
+    }
+}
+
+/// What a LOGIN carried, and from where.
+#[derive(Debug, Clone)]
+struct Credentials {
+    user: Name,
+    token: Secret,
+    extra: Option<String>,
+    /// `None` for a link inside this process.
+    address: Option<IpAddr>,
 }
 
 /// Why the door could not be set up.
@@ -88,53 +213,6 @@ pub enum AuthError {
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
-}
-
-#[derive(Debug)]
-enum Mode {
-    Open,
-    Jwt(Arc<Jwt>),
-    Webhook(Box<Webhook>),
-    Accounts,
-}
-
-impl Mode {
-    /// Reads the keys; blocks.
-    fn open(settings: &Auth) -> Result<Mode, AuthError> {
-        Ok(match settings.mode {
-            AuthMode::Open => Mode::Open,
-            AuthMode::Jwt => Mode::Jwt(Arc::new(Jwt::open(&settings.jwt)?)),
-            AuthMode::Webhook => Mode::Webhook(Box::new(Webhook::new(&settings.webhook))),
-            AuthMode::Accounts => Mode::Accounts,
-        })
-    }
-}
-
-/// What new settings make of a door, ready to be put into force.
-pub(crate) struct Renewed {
-    /// `None` stays as it is.
-    mode: Option<Mode>,
-    visitor_days: u32,
-}
-
-#[derive(Debug)]
-struct Inner {
-    /// Exchanged as a whole by a reload; a login that is under way ends as it began.
-    mode: RwLock<Arc<Mode>>,
-    registry: Arc<Registry>,
-    accounts: Accounts,
-    visitors: Visitors,
-    guesses: Guesses,
-    clock: Clock,
-}
-
-/// An answer to come.
-pub(crate) type Answer = Pin<Box<dyn Future<Output = i32> + Send>>;
-
-/// Decides logins.
-#[derive(Debug, Clone)]
-pub(crate) struct Door {
-    inner: Arc<Inner>,
 }
 
 /// Random text for a challenge: nobody else gets the same.
@@ -178,163 +256,6 @@ impl Kept {
                 tracing::warn!(%error, "accounts, keys and blocks are kept in memory only");
                 Ok(None)
             }
-        }
-    }
-}
-
-impl Door {
-    /// Reads keys and accounts; blocks. What is kept is in the data directory, whose lock the caller
-    /// holds.
-    pub(crate) fn open(settings: &Settings, is_kept: bool) -> Result<Door, AuthError> {
-        let days = settings.auth.visitor_days;
-        let (registry, visitors) = if is_kept {
-            let visitors = Visitors::open(&settings.data, days);
-            let path = settings.data.join(visitors::FILE);
-            let visitors = visitors.map_err(|reason| AuthError::VisitorKey { path, reason })?;
-            (
-                Registry::open_with(&settings.data, settings.accept_loss)?,
-                visitors,
-            )
-        } else {
-            (Registry::in_memory()?, Visitors::in_memory(days))
-        };
-        let registry = Arc::new(registry);
-        let clock = Clock::start();
-        let mode = RwLock::new(Arc::new(Mode::open(&settings.auth)?));
-        let accounts = Accounts::start(registry.clone(), clock).map_err(AuthError::Thread)?;
-        Ok(Door {
-            inner: Arc::new(Inner {
-                mode,
-                registry,
-                accounts,
-                visitors,
-                guesses: Guesses::new(),
-                clock,
-            }),
-        })
-    }
-
-    /// Reads the keys of new settings, in the mode that is in force; blocks.
-    pub(crate) fn prepare(&self, before: &Auth, new: &Auth) -> Result<Renewed, AuthError> {
-        // What an application said is remembered for as long as it is the same application.
-        let same = new.mode == AuthMode::Webhook && before.webhook == new.webhook;
-        Ok(Renewed {
-            mode: (!same).then(|| Mode::open(new)).transpose()?,
-            visitor_days: new.visitor_days,
-        })
-    }
-
-    /// Puts new settings into force.
-    pub(crate) fn renew(&self, new: Renewed) {
-        if let Some(mode) = new.mode {
-            *self.inner.mode.write() = Arc::new(mode);
-        }
-        self.inner.visitors.set_days(new.visitor_days);
-    }
-
-    /// Never blocks. In `open` mode whoever can reach the server is who he says he is, but for
-    /// agents and administrators, who need their password in every mode.
-    pub(crate) fn verify(&self, credentials: Credentials) -> Decision {
-        let inner = &self.inner;
-        let blocked = inner.registry.is_user_blocked(&credentials.user)
-            || credentials
-                .address
-                .is_some_and(|address| inner.registry.is_address_blocked(address));
-        if blocked {
-            return Decision::Now(code::REFUSED_BLOCKED);
-        }
-        let staff = inner.registry.is_staff(&credentials.user);
-        if !staff && matches!(*inner.mode(), Mode::Open) {
-            return Decision::Now(code::OK);
-        }
-        let inner = inner.clone();
-        Decision::Later(Box::pin(async move {
-            let answer = inner.ask(&credentials, staff).await;
-            inner.answer(&credentials, answer).await
-        }))
-    }
-
-    /// Reads files again that changed. Runs until it is dropped.
-    pub(crate) async fn keep_fresh(self) {
-        let mut interval = tokio::time::interval(files::LOOK_AGAIN);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            interval.tick().await;
-            let inner = self.inner.clone();
-            let _ = tokio::task::spawn_blocking(move || inner.look_again()).await;
-        }
-    }
-}
-
-impl Inner {
-    fn now_s(&self) -> i64 {
-        self.clock.now().wall_ms / 1000
-    }
-
-    fn mode(&self) -> Arc<Mode> {
-        self.mode.read().clone()
-    }
-
-    fn is_suspicious(&self, credentials: &Credentials) -> bool {
-        let now = self.clock.now().mono;
-        self.guesses.is_suspicious(now, credentials.address)
-    }
-
-    async fn ask(&self, credentials: &Credentials, staff: bool) -> i32 {
-        let token = credentials.token.expose();
-        let suspicious = self.is_suspicious(credentials);
-        if staff {
-            return self.accounts.verify(credentials, suspicious).await;
-        }
-        let mode = self.mode();
-        if credentials.user.starts_with('~') && !matches!(*mode, Mode::Open) {
-            return self.visitors.verify(&credentials.user, token, self.now_s());
-        }
-        match &*mode {
-            Mode::Open => code::OK,
-            Mode::Jwt(jwt) => {
-                // `as`: exact until the year 285,000.
-                let now_s = || self.clock.now().wall_ms as f64 / 1000.0;
-                jwt.verify(&credentials.user, token, now_s).await
-            }
-            Mode::Webhook(webhook) => {
-                let clock = || self.clock.now().mono;
-                webhook.verify(credentials, suspicious, clock).await
-            }
-            Mode::Accounts => self.accounts.verify(credentials, suspicious).await,
-        }
-    }
-
-    async fn role(&self, credentials: &Credentials) -> Result<Role, i32> {
-        if self.registry.is_user_blocked(&credentials.user) {
-            return Err(code::REFUSED_BLOCKED);
-        }
-        let suspicious = self.is_suspicious(credentials);
-        match self.accounts.role(credentials, suspicious).await {
-            Ok(role) => Ok(role),
-            Err(refused) => Err(self.answer(credentials, refused).await),
-        }
-    }
-
-    /// Holds a refusal back, if there were many.
-    async fn answer(&self, credentials: &Credentials, answer: i32) -> i32 {
-        if answer != code::OK {
-            tracing::debug!(user = %credentials.user, code = answer, "login refused");
-        }
-        // What an application refuses counts as well; "try again" and "expired" are no guesses.
-        if answer == code::REFUSED_TOKEN || answer >= code::APPLICATION_CODE_MIN {
-            let now = self.clock.now().mono;
-            let (address, user) = (credentials.address, &credentials.user);
-            if let Some(delay) = self.guesses.failed(now, address, user) {
-                delay.pass().await;
-            }
-        }
-        answer
-    }
-
-    fn look_again(&self) {
-        if let Mode::Jwt(jwt) = &*self.mode() {
-            jwt.look_again();
         }
     }
 }

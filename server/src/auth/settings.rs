@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use axum::http::Uri;
 use tidings_core::limits;
 
+use super::registry::Network;
 use crate::config::ConfigError;
 
 /// Who may log in.
@@ -16,6 +18,14 @@ pub struct Auth {
     pub allow_open_on_public: bool,
     /// How long a visitor's token is valid.
     pub visitor_days: u32,
+    /// Visitors from one network that may come at once.
+    pub visitors_burst: u32,
+    /// And then so many more a minute.
+    pub visitors_per_minute: u32,
+    /// Sessions live on when the token that let them in expires.
+    pub session_outlives_token: bool,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
     /// For [`AuthMode::Jwt`].
     pub jwt: Jwt,
     /// For [`AuthMode::Webhook`].
@@ -34,6 +44,18 @@ pub enum AuthMode {
     Webhook,
     /// The token is the password of an account of ours.
     Accounts,
+}
+
+impl AuthMode {
+    /// As it stands in the configuration.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            AuthMode::Open => "open",
+            AuthMode::Jwt => "jwt",
+            AuthMode::Webhook => "webhook",
+            AuthMode::Accounts => "accounts",
+        }
+    }
 }
 
 impl FromStr for AuthMode {
@@ -119,6 +141,8 @@ impl FromStr for JwtAlgorithm {
 pub struct Webhook {
     /// Where it is. Empty is nowhere.
     pub url: String,
+    /// Permits plain http to other machines.
+    pub allow_http: bool,
     /// After so long it counts as down.
     pub timeout_ms: u64,
     /// For so long its yes is remembered.
@@ -131,6 +155,7 @@ impl Default for Webhook {
     fn default() -> Webhook {
         Webhook {
             url: String::new(),
+            allow_http: false,
             timeout_ms: 3_000,
             cache_s: 60,
             when_down: WhenDown::Refuse,
@@ -166,6 +191,10 @@ impl Default for Auth {
             mode: AuthMode::Open,
             allow_open_on_public: false,
             visitor_days: 30,
+            visitors_burst: 60,
+            visitors_per_minute: 60,
+            session_outlives_token: false,
+            trusted_proxies: Vec::new(),
             jwt: Jwt::default(),
             webhook: Webhook::default(),
         }
@@ -192,12 +221,10 @@ impl Auth {
                         "auth.jwt.jwks",
                         "stands beside auth.jwt.key_file: set one of them",
                     ),
-                    (None, Some(url)) if url.starts_with("http://") && !is_on_this_machine(url) => {
-                        wrong(
-                            "auth.jwt.jwks",
-                            "over http anybody on the way could exchange the keys: use https",
-                        )
-                    }
+                    (None, Some(url)) if is_in_the_clear(url) => wrong(
+                        "auth.jwt.jwks",
+                        "over http anybody on the way could exchange the keys: use https",
+                    ),
                     _ => Ok(()),
                 }
             }
@@ -205,20 +232,83 @@ impl Auth {
                 "auth.webhook.url",
                 "auth.mode = \"webhook\" needs the address of your application",
             ),
+            AuthMode::Webhook if is_in_the_clear(&self.webhook.url) && !self.webhook.allow_http => {
+                wrong(
+                    "auth.webhook.url",
+                    "over http anybody on the way reads every token and lets in whom he likes: use \
+                     https, or set auth.webhook.allow_http = true if the network between is yours",
+                )
+            }
             AuthMode::Webhook => Ok(()),
         }
     }
 }
 
-fn is_on_this_machine(url: &str) -> bool {
-    let rest = url.trim_start_matches("http://");
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
+/// True if a URL leads over plain http to another machine. What it is read as is what it is fetched
+/// as.
+fn is_in_the_clear(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else {
+        return url.starts_with("http://");
     };
-    host == "localhost"
+    if uri.scheme_str() != Some("http") {
+        return false;
+    }
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = uri.host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_here = host == "localhost"
         || host
             .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback())
+            .is_ok_and(|ip| ip.is_loopback());
+    // Who stands before an `@` is nobody that we know.
+    !is_here || authority.contains('@')
+}
+
+/// A URL without what may be secret in it: user, password, query.
+pub(crate) fn shown(url: &str) -> String {
+    match url.parse::<Uri>() {
+        Ok(uri) => {
+            let host = uri.host().unwrap_or_default();
+            let port = uri.port_u16().map(|port| format!(":{port}"));
+            let (scheme, path) = (uri.scheme_str().unwrap_or_default(), uri.path());
+            format!("{scheme}://{host}{}{path}", port.unwrap_or_default())
+        }
+        Err(_) => "a URL that cannot be read".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_this_machine() {
+        for here in [
+            "http://localhost/x",
+            "http://localhost:80/x",
+            "http://127.0.0.1:9",
+            "http://[::1]:9/x",
+            "https://host/x",
+        ] {
+            assert!(!is_in_the_clear(here), "{here}");
+        }
+        for elsewhere in [
+            "http://localhost:80@host",
+            "http://localhost@host/x",
+            "http://127.0.0.1:80@192.0.2.1/",
+            "http://localhost.example/",
+            "http://host",
+            "http://[::2]/",
+            "http://user:password@localhost/",
+        ] {
+            assert!(is_in_the_clear(elsewhere), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn nothing_secret_of_a_url_is_shown() {
+        let url = "https://user:s3cret@app.example:8443/login?key=s3cret#s3cret";
+        assert_eq!(shown(url), "https://app.example:8443/login");
+        assert!(!shown("https://s3cret s3cret").contains("s3cret"));
+    }
 }

@@ -1,7 +1,9 @@
 //! Anonymous visitors: a random name that nobody else has (`~…`), and a token that proves it.
 //!
 //! The token is signed by a key in the data directory and expires; nothing is stored about a
-//! visitor. Whoever comes with a valid token gets one that lasts longer.
+//! visitor, but the version of his identity, which rises when he is blocked: what he had before is
+//! void, as is everything after another `auth.mode` was set. Whoever comes with a valid token gets one
+//! that lasts longer.
 
 use std::io;
 use std::path::Path;
@@ -17,7 +19,7 @@ use super::registry::restrict;
 /// The key's name in the data directory.
 pub(crate) const FILE: &str = "visitors.key";
 const KEY_BYTES: usize = 32;
-const VERSION: &str = "v1";
+const VERSION: &str = "v2";
 
 /// A visitor's identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,10 @@ pub struct Visitor {
     /// Until when, in seconds since 1970 UTC.
     pub expires_s: i64,
 }
+
+/// What a token is bound to beside its user: the version of his identity, and the epoch of
+/// `auth.mode`.
+pub(super) type Bound = (i64, i64);
 
 fn seconds(days: u32) -> i64 {
     i64::from(days) * 24 * 60 * 60
@@ -95,28 +101,34 @@ impl Visitors {
     }
 
     /// A new visitor.
-    pub(super) fn issue(&self, now_s: i64) -> Visitor {
+    pub(super) fn issue(&self, bound: Bound, now_s: i64) -> Visitor {
         let name = format!("~{}", crypt::to_base64(&crypt::random::<16>()));
-        self.sign(Name::from(name), now_s)
+        self.sign(Name::from(name), bound, now_s)
     }
 
     /// The same visitor with a token that lasts longer, if his is valid.
-    pub(super) fn renew(&self, user: &str, token: &str, now_s: i64) -> Result<Visitor, i32> {
-        match self.verify(user, token, now_s) {
-            code::OK => Ok(self.sign(Name::from(user), now_s)),
+    pub(super) fn renew(
+        &self,
+        user: &str,
+        token: &str,
+        bound: Bound,
+        now_s: i64,
+    ) -> Result<Visitor, i32> {
+        match self.verify(user, token, bound, now_s) {
+            code::OK => Ok(self.sign(Name::from(user), bound, now_s)),
             refused => Err(refused),
         }
     }
 
     /// The code for a login.
-    pub(super) fn verify(&self, user: &str, token: &str, now_s: i64) -> i32 {
+    pub(super) fn verify(&self, user: &str, token: &str, bound: Bound, now_s: i64) -> i32 {
         let mut parts = token.split('.');
         let (Some(VERSION), Some(expires), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return code::REFUSED_TOKEN;
         };
-        let right = self.signature(user, expires);
+        let right = self.signature(user, expires, bound);
         let given = crypt::from_base64(signature).unwrap_or_default();
         if !crypt::equal(&right, &given) {
             return code::REFUSED_TOKEN;
@@ -128,9 +140,9 @@ impl Visitors {
         }
     }
 
-    fn sign(&self, user: Name, now_s: i64) -> Visitor {
+    fn sign(&self, user: Name, bound: Bound, now_s: i64) -> Visitor {
         let expires_s = now_s.saturating_add(self.valid_s.load(Ordering::Relaxed));
-        let signature = self.signature(&user, &expires_s.to_string());
+        let signature = self.signature(&user, &expires_s.to_string(), bound);
         let token = format!("{VERSION}.{expires_s}.{}", crypt::to_base64(&signature));
         Visitor {
             user,
@@ -139,12 +151,15 @@ impl Visitors {
         }
     }
 
-    fn signature(&self, user: &str, expires: &str) -> crypt::Digest {
+    fn signature(&self, user: &str, expires: &str, (version, epoch): Bound) -> crypt::Digest {
+        let (version, epoch) = (version.to_be_bytes(), epoch.to_be_bytes());
         let parts = [
             b"visitor",
             VERSION.as_bytes(),
             user.as_bytes(),
             expires.as_bytes(),
+            &version,
+            &epoch,
         ];
         self.key.sign(&parts)
     }
@@ -156,15 +171,16 @@ mod tests {
 
     const NOW: i64 = 1_700_000_000;
     const DAY: i64 = 24 * 60 * 60;
+    const BOUND: Bound = (0, 1);
 
     #[test]
     fn a_visitor_is_who_we_said_until_he_expires() {
         let visitors = Visitors::in_memory(30);
-        let one = visitors.issue(NOW);
-        let two = visitors.issue(NOW);
+        let one = visitors.issue(BOUND, NOW);
+        let two = visitors.issue(BOUND, NOW);
         assert_ne!(one.user, two.user);
         tidings_core::ids::check_user(&one.user[1..]).unwrap();
-        let verify = |user: &str, token: &str, now| visitors.verify(user, token, now);
+        let verify = |user: &str, token: &str, now| visitors.verify(user, token, BOUND, now);
         let token = one.token.expose();
         assert_eq!(verify(&one.user, token, NOW), code::OK);
         assert_eq!(verify(&one.user, token, NOW + 30 * DAY - 1), code::OK);
@@ -177,36 +193,45 @@ mod tests {
         assert_eq!(verify(&one.user, &longer, NOW), code::REFUSED_TOKEN);
         for wrong in [
             "",
-            "v1",
-            "v1.9999999999.",
-            "v1.9999999999.AAAA",
+            "v2",
+            "v2.9999999999.",
+            "v2.9999999999.AAAA",
             &token[..30],
         ] {
             assert_eq!(verify(&one.user, wrong, NOW), code::REFUSED_TOKEN);
         }
+        for bound in [(1, 1), (0, 2)] {
+            let verdict = visitors.verify(&one.user, token, bound, NOW);
+            assert_eq!(verdict, code::REFUSED_TOKEN);
+        }
         let other = Visitors::in_memory(30);
-        assert_eq!(other.verify(&one.user, token, NOW), code::REFUSED_TOKEN);
+        assert_eq!(
+            other.verify(&one.user, token, BOUND, NOW),
+            code::REFUSED_TOKEN
+        );
     }
 
     #[test]
     fn it_can_be_renewed_while_it_is_valid() {
         let visitors = Visitors::in_memory(1);
-        let visitor = visitors.issue(NOW);
+        let visitor = visitors.issue(BOUND, NOW);
         let token = visitor.token.expose();
-        let renewed = visitors.renew(&visitor.user, token, NOW + DAY / 2).unwrap();
+        let renewed = visitors
+            .renew(&visitor.user, token, BOUND, NOW + DAY / 2)
+            .unwrap();
         assert_eq!(renewed.user, visitor.user);
         assert_eq!(renewed.expires_s, NOW + DAY / 2 + DAY);
-        let late = visitors.renew(&visitor.user, token, NOW + DAY);
+        let late = visitors.renew(&visitor.user, token, BOUND, NOW + DAY);
         assert_eq!(late, Err(code::REFUSED_EXPIRED));
     }
 
     #[test]
     fn the_key_stays() {
         let dir = tempfile::tempdir().unwrap();
-        let visitor = Visitors::open(dir.path(), 1).unwrap().issue(NOW);
+        let visitor = Visitors::open(dir.path(), 1).unwrap().issue(BOUND, NOW);
         let again = Visitors::open(dir.path(), 1).unwrap();
         let token = visitor.token.expose();
-        assert_eq!(again.verify(&visitor.user, token, NOW), code::OK);
+        assert_eq!(again.verify(&visitor.user, token, BOUND, NOW), code::OK);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;

@@ -3,8 +3,7 @@
 //! What was let in is let in again for a while without asking. While the application is down one
 //! login a second finds out whether it still is; the others get what the policy says, at once.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -12,12 +11,13 @@ use serde_json::json;
 use tidings_core::limits;
 use tidings_core::time::Time;
 use tidings_core::wire::code;
-use tokio::sync::Semaphore;
 
 use super::Credentials;
 use super::http::Http;
 use super::memo::Memo;
-use super::settings::{self, WhenDown};
+use super::requests::{Requests, Turn};
+use super::settings::{self, WhenDown, shown};
+use super::turns::Source;
 
 /// What the application answers; what else it says is of no concern here.
 #[derive(Deserialize)]
@@ -31,18 +31,8 @@ pub(super) struct Webhook {
     settings: settings::Webhook,
     http: Http,
     memo: Memo,
-    turns: Arc<Semaphore>,
-    waiting: AtomicUsize,
     /// Until then it counts as down; 0 if it does not.
     down_until: AtomicU64,
-}
-
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Webhook {
@@ -51,17 +41,15 @@ impl Webhook {
             http: Http::new(Duration::from_millis(settings.timeout_ms)),
             settings: settings.clone(),
             memo: Memo::new(limits::WEBHOOK_REMEMBERED_MAX),
-            turns: Arc::new(Semaphore::new(limits::WEBHOOK_CONCURRENCY_MAX)),
-            waiting: AtomicUsize::new(0),
             down_until: AtomicU64::new(0),
         }
     }
 
-    /// The code for a login.
+    /// The code for a login, which waits for its turn.
     pub(super) async fn verify(
         &self,
         credentials: &Credentials,
-        suspicious: bool,
+        (requests, source): (&Requests, Source),
         clock: impl Fn() -> Time,
     ) -> i32 {
         let token = credentials.token.expose();
@@ -81,23 +69,16 @@ impl Webhook {
             return code::OK;
         }
         let known = age.is_some_and(|age| age < limits::WEBHOOK_KNOWN_MS);
+        let was_up = self.down_until.load(Ordering::Relaxed) == 0;
         if !self.may_ask(clock()) {
             return self.when_down(known);
         }
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _waiting = Waiting(&self.waiting);
-        let max = match suspicious {
-            true => limits::WEBHOOK_WAITING_SUSPICIOUS_MAX,
-            false => limits::WEBHOOK_WAITING_MAX,
-        };
-        if before >= max {
-            return code::REFUSED_BUSY;
-        }
-        let Ok(turn) = self.turns.clone().acquire_owned().await else {
+        let Some(turn) = requests.turn(source, &credentials.user).await else {
             return code::REFUSED_BUSY;
         };
         // Those who waited for their turn while it went down do not all find out by themselves.
-        if before >= limits::WEBHOOK_CONCURRENCY_MAX && !self.may_ask(clock()) {
+        if was_up && !self.may_ask(clock()) {
+            turn.forgive();
             return self.when_down(known);
         }
         let answer = self.ask(credentials, turn).await;
@@ -113,7 +94,7 @@ impl Webhook {
             Err(error) => {
                 let until = clock() + limits::WEBHOOK_DOWN_RETRY_MS;
                 if self.down_until.swap(until.0, Ordering::Relaxed) == 0 {
-                    let (url, when_down) = (&self.settings.url, self.settings.when_down);
+                    let (url, when_down) = (shown(&self.settings.url), self.settings.when_down);
                     tracing::error!(url, %error, ?when_down, "the login webhook is down");
                 }
                 self.when_down(known)
@@ -143,12 +124,9 @@ impl Webhook {
         }
     }
 
-    /// One request. The turn is given back when the request ends, even if nobody waits any more.
-    async fn ask(
-        &self,
-        credentials: &Credentials,
-        turn: tokio::sync::OwnedSemaphorePermit,
-    ) -> Result<i32, String> {
+    /// One request. The turn is given back when the request ends, even if nobody waits any more; a no
+    /// counts as a guess.
+    async fn ask(&self, credentials: &Credentials, turn: Turn) -> Result<i32, String> {
         let body = json!({
             "user": &*credentials.user,
             "token": credentials.token.expose(),
@@ -158,14 +136,19 @@ impl Webhook {
         .to_string();
         let (http, url) = (self.http.clone(), self.settings.url.clone());
         let request = move || {
-            let _turn = turn;
-            http.post(&url, body.as_bytes(), limits::WEBHOOK_ANSWER_BYTES_MAX)
+            let answer = http.post(&url, body.as_bytes(), limits::WEBHOOK_ANSWER_BYTES_MAX);
+            let answer: Result<Answer, String> = answer.and_then(|bytes| {
+                let no_code = |_| "its answer is not JSON with a number `code`".to_owned();
+                serde_json::from_slice(&bytes).map_err(no_code)
+            });
+            if !matches!(&answer, Ok(answer) if answer.code != code::OK) {
+                turn.forgive();
+            }
+            answer
         };
-        let bytes = tokio::task::spawn_blocking(request)
+        let answer = tokio::task::spawn_blocking(request)
             .await
             .map_err(|e| e.to_string())??;
-        let answer: Answer = serde_json::from_slice(&bytes)
-            .map_err(|_| "its answer is not JSON with a number `code`".to_owned())?;
         Ok(match answer.code {
             code::OK => code::OK,
             code if code >= code::APPLICATION_CODE_MIN => code,

@@ -4,7 +4,7 @@ use tidings_core::limits;
 
 use super::keys::{Key, Kind, number, path, set, text};
 
-pub(super) static KEYS: [Key; 22] = [
+pub(super) static KEYS: [Key; 27] = [
     Key {
         path: "auth.mode",
         kind: Kind::Text,
@@ -39,6 +39,54 @@ pub(super) static KEYS: [Key; 22] = [
         set: |s, v| set(&mut s.auth.visitor_days, number(v, 1, 365)),
     },
     Key {
+        path: "auth.visitors_burst",
+        kind: Kind::Number,
+        default: "60",
+        allowed: "1 to 100000",
+        doc: "So many new anonymous visitors may come at once from one network (an IPv4 address, an IPv6 \
+              /64); many people behind one router share one.",
+        option: None,
+        place: place!(live auth.visitors_burst),
+        set: |s, v| set(&mut s.auth.visitors_burst, number(v, 1, 100_000)),
+    },
+    Key {
+        path: "auth.visitors_per_minute",
+        kind: Kind::Number,
+        default: "60",
+        allowed: "1 to 60000",
+        doc: "And then so many more a minute.",
+        option: None,
+        place: place!(live auth.visitors_per_minute),
+        set: |s, v| set(&mut s.auth.visitors_per_minute, number(v, 1, 60_000)),
+    },
+    Key {
+        path: "auth.session_outlives_token",
+        kind: Kind::Flag,
+        default: "false",
+        allowed: "true or false",
+        doc: "A session goes on when the token that let it in expires. Otherwise it ends then, and the \
+              client logs in with a new one.",
+        option: None,
+        place: place!(live auth.session_outlives_token),
+        set: |s, v| set(&mut s.auth.session_outlives_token, v.parse().ok()),
+    },
+    Key {
+        path: "auth.trusted_proxies",
+        kind: Kind::Text,
+        default: "\"\"",
+        allowed: "addresses and networks, separated by commas, as \"127.0.0.1, 10.0.0.0/8\"",
+        doc: "Proxies whose X-Forwarded-For says where a request over HTTP comes from: it counts for \
+              blocks, limits and the pace of guesses. Connections that are no HTTP come from the proxy \
+              itself: their guesses are told apart by account alone.",
+        option: None,
+        place: place!(live auth.trusted_proxies),
+        set: |s, v| {
+            let parts = v.split(',').map(str::trim).filter(|part| !part.is_empty());
+            let networks = parts.map(|part| part.parse().ok());
+            set(&mut s.auth.trusted_proxies, networks.collect())
+        },
+    },
+    Key {
         path: "auth.jwt.algorithm",
         kind: Kind::Text,
         default: "\"HS256\"",
@@ -53,7 +101,7 @@ pub(super) static KEYS: [Key; 22] = [
         kind: Kind::Text,
         default: "\"\"",
         allowed: "the path of a file",
-        doc: "HS256: its bytes are the key, one trailing newline cut off. Others: public keys as PEM, \
+        doc: "HS256: its bytes are the key, 32 at least, one trailing newline cut off. Others: public keys as PEM, \
               one or several. Read again when it changes.",
         option: None,
         place: place!(live auth.jwt.key_file),
@@ -128,15 +176,26 @@ pub(super) static KEYS: [Key; 22] = [
         path: "auth.webhook.url",
         kind: Kind::Text,
         default: "\"\"",
-        allowed: "an http or https URL",
+        allowed: "an https URL, or http on this machine (see auth.webhook.allow_http)",
         doc: "Gets each login as a POST of {\"user\", \"token\", \"extra\", \"address\"} and answers \
               {\"code\": 0} to let it in, or a code from 1025 that the client is told.",
         option: None,
         place: place!(live auth.webhook.url),
         set: |s, v| {
-            let url = v.is_empty() || v.starts_with("https://") || v.starts_with("http://");
+            let scheme = v.starts_with("https://") || v.starts_with("http://");
+            let url = v.is_empty() || (scheme && v.parse::<axum::http::Uri>().is_ok());
             set(&mut s.auth.webhook.url, url.then(|| v.to_owned()))
         },
+    },
+    Key {
+        path: "auth.webhook.allow_http",
+        kind: Kind::Flag,
+        default: "false",
+        allowed: "true or false",
+        doc: "Permits a URL with plain http to another machine, over a network that is yours.",
+        option: None,
+        place: place!(live auth.webhook.allow_http),
+        set: |s, v| set(&mut s.auth.webhook.allow_http, v.parse().ok()),
     },
     Key {
         path: "auth.webhook.timeout_ms",

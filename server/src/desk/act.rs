@@ -134,6 +134,9 @@ pub enum DeskError {
     /// The desk does not answer: its store is down, or it has much to do.
     #[error("the desk does not answer; see the server's log, and try again")]
     Busy,
+    /// What he was let in with holds no more: it was revoked.
+    #[error("you are signed out: sign in again")]
+    SignedOut,
     /// There is no such tenant or team.
     #[error("there is no such desk")]
     NoDesk,

@@ -128,6 +128,11 @@ impl Agents {
         self.end(agent, Kind::Typed);
     }
 
+    /// Ends whatever session he has; false if he has none.
+    pub(super) fn shut_out(&mut self, agent: AgentId) -> bool {
+        self.bound.remove(&agent).is_some()
+    }
+
     /// What is to be sent as texts.
     pub(super) fn take_typed(&mut self) -> Told {
         std::mem::take(&mut self.typed)

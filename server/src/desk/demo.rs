@@ -5,17 +5,12 @@ use tidings_core::desk::TeamSettings;
 
 use super::directory::{Agent, Entry, Member, Team, Tenant};
 use super::{DeskStartError, Desks};
+use crate::auth::DEMO_ACCOUNTS;
 use crate::store::StoreError;
 
 const TENANT: &str = "demo";
 const TEAM: &str = "support";
-/// Account, password, supervisor. The last is whom OCIM's old pages log in as.
-const AGENTS: [(&str, &str, bool); 4] = [
-    ("agent1", "demo", false),
-    ("agent2", "demo", false),
-    ("boss", "demo", true),
-    ("zhangsan", "password", false),
-];
+const SUPERVISOR: &str = "boss";
 /// Customers that an agent of the demo serves at once.
 const CAPACITY: u32 = 3;
 
@@ -26,11 +21,7 @@ impl Desks {
     /// If something cannot be stored.
     pub async fn set_up_demo(&self, now_ms: i64) -> Result<(), DeskStartError> {
         let access = self.0.access.clone();
-        let accounts = move || {
-            AGENTS.iter().try_for_each(|(account, password, _)| {
-                access.demo_account(account, password, now_ms)
-            })
-        };
+        let accounts = move || access.demo_accounts(now_ms);
         match tokio::task::spawn_blocking(accounts).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(StoreError::Unavailable(error.to_string()).into()),
@@ -51,7 +42,7 @@ impl Desks {
             };
             directory.put_tenant(TENANT, &tenant, &by)?;
             directory.put_team(TENANT, TEAM, &team(), &by)?;
-            for (account, _, supervisor) in AGENTS {
+            for (account, _) in DEMO_ACCOUNTS {
                 let agent = Agent {
                     title: account.to_owned(),
                     teams: vec![Member {
@@ -59,7 +50,7 @@ impl Desks {
                         capacity: None,
                     }],
                     capacity: CAPACITY,
-                    supervisor,
+                    supervisor: account == SUPERVISOR,
                     greeting: format!("{account} at your service."),
                     ..Agent::default()
                 };

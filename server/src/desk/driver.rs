@@ -238,6 +238,11 @@ impl Driver {
                 Item::Gone { agent, session } => {
                     self.ends(agent, Kind::Link(session), &mut batch);
                 }
+                Item::End(agent) => {
+                    if self.agents.shut_out(agent) {
+                        self.step(Event::AgentLost(agent), &mut batch);
+                    }
+                }
                 Item::Delivered(agent, episode, seq) => self.delivered(agent, episode, seq),
                 Item::Act(agent, act, reply) => self.act(agent, act, reply, &mut batch).await,
                 Item::Customer {
@@ -288,6 +293,11 @@ impl Driver {
                 if !self.customers.contains_key(account) {
                     self.tenant.part(account);
                 }
+                let known = false;
+                self.router.feed(Input::Agent {
+                    user: account,
+                    known,
+                });
             }
         }
         for account in self.roster.agents.keys() {

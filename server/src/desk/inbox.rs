@@ -33,6 +33,8 @@ pub(super) enum Item {
     },
     /// It ended.
     Gone { agent: AgentId, session: u64 },
+    /// What an agent was let in with holds no more: whatever session he has ends.
+    End(AgentId),
     /// An agent has the messages of an episode up to this number.
     Delivered(AgentId, EpisodeId, u64),
     /// An agent asks for something.

@@ -10,7 +10,7 @@
 //! - `notice`: what customers are told; `act`: what agents ask and are told; `agents`: their sessions;
 //!   `typed`: agents on ordinary sessions
 //! - `show`: what is open now, for whoever looks; `records`: what was, from the tables of `sink`
-//! - `remove`: teams and tenants that go
+//! - `remove`: teams and tenants that go; `staff`: whose role changes, whose sessions end
 //!
 //! A customer is any user who writes to `@team`: his session is like every other, and what he is
 //! told reaches him through the conversation's log. An agent's session is bound here. What agents
@@ -40,6 +40,7 @@ mod row;
 mod settings;
 pub mod show;
 pub mod sink;
+mod staff;
 mod typed;
 
 pub(crate) use calendar::{day, zone};
@@ -52,22 +53,19 @@ pub use act::{
 };
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tidings_core::desk::{AgentId, AgentStatus};
 use tidings_core::ids::Name;
 use tidings_core::limits;
-use tidings_core::secret::Secret;
 use tidings_core::shard::{self, Input};
-use tidings_core::wire::code;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::auth::{Access, Credentials, Role};
+use crate::auth::{Access, Admitted, Fault, Host};
 use crate::hooks::{Hooks, Told};
 use crate::router::Router;
 use crate::store::StoreError;
@@ -146,6 +144,8 @@ pub struct AgentRef {
     tenant: Arc<Tenant>,
     account: Name,
     number: AgentId,
+    /// What he was let in with, if he was let in here.
+    admitted: Option<Arc<Admitted>>,
 }
 
 impl AgentRef {
@@ -183,7 +183,10 @@ pub struct TeamRef {
 pub struct Desks(Arc<Inner>);
 
 struct Inner {
-    router: std::sync::Weak<Router>,
+    me: Weak<Inner>,
+    /// For what is done without anybody who waits for it.
+    runtime: tokio::runtime::Handle,
+    router: Weak<Router>,
     access: Access,
     directory: Arc<Directory>,
     tenants: RwLock<HashMap<Name, Arc<Tenant>>>,
@@ -195,6 +198,8 @@ struct Inner {
     agents: Mutex<HashSet<Name>>,
     /// One change at a time: two at once would start a new desk twice.
     changing: tokio::sync::Mutex<()>,
+    /// The agents that the admission knows of; `None` before it was told.
+    staff: Mutex<Option<staff::Staff>>,
     drivers: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
@@ -213,6 +218,9 @@ pub enum DeskStartError {
     /// The log cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Accounts cannot be written.
+    #[error(transparent)]
+    Accounts(#[from] Fault),
 }
 
 impl Desks {
@@ -230,7 +238,9 @@ impl Desks {
             Ok(directory) => Arc::new(directory?),
             Err(error) => return Err(StoreError::Unavailable(error.to_string()).into()),
         };
-        let desks = Desks(Arc::new(Inner {
+        let desks = Desks(Arc::new_cyclic(|me| Inner {
+            me: me.clone(),
+            runtime: tokio::runtime::Handle::current(),
             router: Arc::downgrade(router),
             access,
             directory,
@@ -240,9 +250,12 @@ impl Desks {
             sessions: AtomicU64::new(0),
             agents: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
+            staff: Mutex::default(),
             drivers: Mutex::default(),
         }));
         router.listen_for(desks.clone());
+        let host: Weak<dyn Host> = Arc::downgrade(&desks.0) as _;
+        desks.0.access.0.add_host(host);
         desks.refresh().await?;
         Ok(desks)
     }
@@ -253,6 +266,7 @@ impl Desks {
             return Ok(());
         };
         let roster = self.0.directory.roster();
+        self.staff_changed(&roster).await?;
         self.drop_removed(&roster, &router);
         self.drop_agents(&roster, &router);
         for (name, of_tenant) in &roster.tenants {
@@ -445,40 +459,6 @@ impl Desks {
         }
     }
 
-    /// Verifies an agent's account and password.
-    ///
-    /// # Errors
-    /// The code of the refusal.
-    pub async fn sign_in(
-        &self,
-        account: &str,
-        password: Secret,
-        address: Option<IpAddr>,
-    ) -> Result<AgentRef, i32> {
-        let credentials = Credentials {
-            user: account.into(),
-            token: password,
-            extra: None,
-            address,
-        };
-        match self.0.access.role(&credentials).await? {
-            Role::Agent | Role::Admin => self.agent(account).ok_or(code::REFUSED_TOKEN),
-            Role::User => Err(code::REFUSED_TOKEN),
-        }
-    }
-
-    /// An agent who has proved who he is elsewhere.
-    pub(crate) fn agent(&self, account: &str) -> Option<AgentRef> {
-        let roster = self.0.directory.roster();
-        let of = roster.tenant_of(account)?;
-        let number = roster.tenants.get(of)?.agents.get(account)?.number;
-        Some(AgentRef {
-            tenant: self.0.tenants.read().get(of)?.clone(),
-            account: account.into(),
-            number: AgentId(number),
-        })
-    }
-
     /// Begins a session of an agent (OCIM BIND) with the status that he asks for. One before it is
     /// told [`AgentEvent::Replaced`] and ends. Dropping the link ends the session.
     ///
@@ -489,6 +469,7 @@ impl Desks {
         agent: &AgentRef,
         status: AgentStatus,
     ) -> Result<AgentLink, DeskError> {
+        self.holds(agent)?;
         let (events, receiver) = mpsc::channel(limits::DESK_AGENT_EVENTS_MAX);
         let session = self.0.sessions.fetch_add(1, Ordering::Relaxed);
         // From here on the session ends when this is dropped.
@@ -506,6 +487,7 @@ impl Desks {
             reply,
         })
         .await?;
+        self.holds(agent)?; // whoever was signed out meanwhile has not been told
         Ok(link)
     }
 
@@ -514,6 +496,7 @@ impl Desks {
     /// # Errors
     /// Why it was not done.
     pub async fn act(&self, agent: &AgentRef, act: Act) -> Result<(), DeskError> {
+        self.holds(agent)?;
         let number = agent.number;
         ask(&agent.tenant, |reply| Item::Act(number, act, reply)).await
     }

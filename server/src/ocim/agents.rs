@@ -14,6 +14,7 @@ use super::Ocim;
 use super::authorization::Login;
 use super::line::{Done, Line};
 use super::notices::{body_kind, build_chat, closed, misspelt};
+use super::present::Here;
 use super::session::typeu;
 use super::upgraded::{Flow, Talker, pong, refusal};
 use crate::desk::notice::ClosedBy;
@@ -33,19 +34,28 @@ pub(super) struct Agent {
     line: Arc<Line>,
     /// Set by BIND; dropping it ends the agent's session at the desk.
     bound: Mutex<Option<mpsc::UnboundedSender<Confirmed>>>,
+    _here: Here,
 }
 
 impl Agent {
-    /// `None` if the account is no agent of any desk.
+    /// `None` if the account is no agent of any desk, or what he was let in with holds no more.
     pub(super) fn new(ocim: Arc<Ocim>, login: &Login) -> Option<Agent> {
-        let agent = ocim.desks.agent(&login.user)?;
+        let (admitted, address) = (&login.admitted, login.address);
+        let agent = ocim.desks.agent_of_login(admitted)?;
+        let line: Arc<Line> = Arc::default();
+        let here = ocim.agents.enter(&admitted.user, address, &line);
+        // Whoever was revoked before he was here has not been told.
+        if !ocim.access.holds(admitted, Some(address)) {
+            return None;
+        }
         let status = login.status.as_deref().and_then(AgentStatus::from_ocim);
         Some(Agent {
             ocim,
             agent,
             status: status.unwrap_or(AgentStatus::Online),
-            line: Arc::default(),
+            line,
             bound: Mutex::new(None),
+            _here: here,
         })
     }
 

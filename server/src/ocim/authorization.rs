@@ -1,5 +1,6 @@
 //! The first step: who asks, by the session's token, or by credentials at an AUTH.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
@@ -16,7 +17,7 @@ use super::answer::Answer;
 use super::chain::Step;
 use super::request::{Asked, STATUS_MARK, Side};
 use super::session::Entry;
-use crate::auth::{Credentials, Passed, Role};
+use crate::auth::{Admitted, Door, Presented, Role, Verdict};
 
 /// A request of whom is known who sent it.
 pub(super) struct Known {
@@ -29,7 +30,7 @@ pub(super) enum Who {
     /// Nobody needs to know: a PING.
     Anybody,
     /// The holder of this session token.
-    Session(Passed),
+    Session(Admitted),
     /// Somebody who has just logged in and wants a WebSocket.
     Login(Login),
 }
@@ -37,8 +38,9 @@ pub(super) enum Who {
 /// A login that was right.
 #[derive(Debug, Clone)]
 pub(super) struct Login {
-    pub(super) user: Name,
-    pub(super) role: Role,
+    pub(super) admitted: Admitted,
+    /// Where he comes from.
+    pub(super) address: IpAddr,
     /// What he is called, as he says himself.
     pub(super) name: String,
     /// The status that an agent begins with, as he says it.
@@ -78,7 +80,7 @@ fn session_of(ocim: &Ocim, asked: Asked) -> Result<Known, Answer> {
     let Some(token) = asked.token() else {
         return unauthorized("there is no session token: send AUTH first");
     };
-    let Ok(passed) = ocim.access.passed(token.expose()) else {
+    let Ok(passed) = ocim.passed(token, asked.address) else {
         return Err(no_session(&asked));
     };
     Ok(Known {
@@ -150,21 +152,23 @@ async fn enter_by_polling(
 async fn customer(ocim: &Ocim, asked: &Asked) -> Result<Login, Answer> {
     let packet = &asked.packet;
     let name = packet.from.as_ref().and_then(|from| from.name.clone());
-    let login = |user: Name| Login {
-        user,
-        role: Role::User,
+    let login = |admitted: Admitted| Login {
+        // Also an agent is a customer here.
+        admitted: Admitted {
+            role: Role::User,
+            ..admitted
+        },
+        address: asked.address,
         name: name.unwrap_or_default(),
         status: None,
     };
     let credentials = packet.content();
-    let passed = asked
-        .token()
-        .map(|token| ocim.access.passed(token.expose()));
-    match (packet.from_uid(), &passed) {
+    let passed = asked.token().map(|token| ocim.passed(token, asked.address));
+    match (packet.from_uid(), passed) {
         (uid, Some(Ok(passed)))
             if passed.role == Role::User && uid.is_none_or(|uid| *uid == *passed.user) =>
         {
-            Ok(login(passed.user.clone()))
+            Ok(login(passed))
         }
         (Some(uid), _) => verified(ocim, asked, uid, credentials).await.map(login),
         (None, _) if !credentials.is_empty() => match subject(credentials) {
@@ -175,31 +179,47 @@ async fn customer(ocim: &Ocim, asked: &Asked) -> Result<Login, Answer> {
         (None, None) if !ocim.team().is_some_and(|team| team.anonymous) => {
             unauthorized("anonymous visitors are not let in: send a token in `body.content`")
         }
-        (None, None) if !ocim.admits_visitor(asked.address) => refuse(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too many new visitors from your address: try again in some seconds",
-        ),
-        (None, None) => Ok(login(ocim.access.visitor().user)),
+        (None, None) => {
+            let door = Door::OcimCustomer;
+            let admitted = ocim
+                .access
+                .admit(door, Some(asked.address), Presented::Nobody);
+            match admitted.await {
+                Ok(admitted) => Ok(login(admitted)),
+                Err(code::REFUSED_BLOCKED) => unauthorized("your address is blocked"),
+                Err(_) => refuse(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "too many new visitors from your address: try again in some seconds",
+                ),
+            }
+        }
     }
 }
 
 /// A customer who says who he is, by whatever the server's door asks for.
-async fn verified(ocim: &Ocim, asked: &Asked, uid: &str, token: &str) -> Result<Name, Answer> {
+async fn verified(ocim: &Ocim, asked: &Asked, uid: &str, token: &str) -> Result<Admitted, Answer> {
     if ids::check_user(uid).is_err() {
         let reason = "`from.uid` is no user id; leave it out to come as an anonymous visitor";
         return unauthorized(reason);
     }
-    let credentials = Credentials {
+    let presented = Presented::Login {
         user: Name::from(uid),
         token: Secret::from(token),
         extra: None,
-        address: Some(asked.address),
     };
-    let user = credentials.user.clone();
-    match ocim.access.verify(credentials).await {
-        code::OK => Ok(user),
-        code::REFUSED_BUSY => refuse(StatusCode::SERVICE_UNAVAILABLE, "try again in some seconds"),
-        _ => unauthorized("the credentials for `from.uid` in `body.content` are wrong or missing"),
+    let door = Door::OcimCustomer;
+    match ocim
+        .access
+        .admit(door, Some(asked.address), presented)
+        .await
+    {
+        Ok(admitted) => Ok(admitted),
+        Err(code::REFUSED_BUSY) => {
+            refuse(StatusCode::SERVICE_UNAVAILABLE, "try again in some seconds")
+        }
+        Err(_) => {
+            unauthorized("the credentials for `from.uid` in `body.content` are wrong or missing")
+        }
     }
 }
 
@@ -217,13 +237,11 @@ fn subject(token: &str) -> Option<String> {
 async fn agent(ocim: &Ocim, asked: &Asked) -> Result<Login, Answer> {
     let content = asked.packet.content();
     if content.is_empty() {
-        let passed = asked
-            .token()
-            .map(|token| ocim.access.passed(token.expose()));
+        let passed = asked.token().map(|token| ocim.passed(token, asked.address));
         return match passed {
-            Some(Ok(passed)) if passed.role != Role::User => Ok(Login {
-                user: passed.user,
-                role: passed.role,
+            Some(Ok(admitted)) if admitted.role != Role::User => Ok(Login {
+                admitted,
+                address: asked.address,
                 name: String::new(),
                 status: asked.tokens.status.clone(),
             }),
@@ -238,30 +256,40 @@ async fn agent(ocim: &Ocim, asked: &Asked) -> Result<Login, Answer> {
         Ok(login) => login,
         Err(error) => return unauthorized(&error.to_string()),
     };
-    let credentials = Credentials {
+    let presented = Presented::Password {
         user: Name::from(&*user),
-        token: password,
-        extra: None,
-        address: Some(asked.address),
+        password,
     };
-    match ocim.access.role(&credentials).await {
-        Ok(role @ (Role::Agent | Role::Admin)) => Ok(Login {
-            user: credentials.user,
-            role,
+    let door = Door::OcimAgent;
+    match ocim
+        .access
+        .admit(door, Some(asked.address), presented)
+        .await
+    {
+        Ok(admitted) => Ok(Login {
+            admitted,
+            address: asked.address,
             name: String::new(),
             status: Some(status),
         }),
         Err(code::REFUSED_BUSY) => {
             refuse(StatusCode::SERVICE_UNAVAILABLE, "try again in some seconds")
         }
-        _ => unauthorized("user or password is wrong"),
+        Err(_) => unauthorized("user or password is wrong"),
     }
 }
 
 impl Ocim {
+    /// Who holds a session token.
+    pub(super) fn passed(&self, token: &Secret, address: IpAddr) -> Verdict {
+        let presented = Presented::Pass(token.expose());
+        self.access
+            .admit_now(Door::OcimToken, Some(address), presented)
+    }
+
     /// A new token for a login, and the answer that tells it.
     pub(super) fn logged_in(&self, login: &Login) -> (Secret, Answer) {
-        let token = self.access.pass(&login.user, login.role);
+        let token = self.access.pass(&login.admitted);
         let answer = Answer::logged_in(token.expose(), self.cookie(login, &token));
         (token, answer)
     }
@@ -270,7 +298,7 @@ impl Ocim {
     /// with which he logged in, for the WebSocket that is opened with it.
     pub(super) fn cookie(&self, login: &Login, token: &Secret) -> String {
         let secure = if self.secure { "; Secure" } else { "" };
-        let side = match login.role {
+        let side = match login.admitted.role {
             Role::User => Side::Customer,
             Role::Agent | Role::Admin => Side::Agent,
         };

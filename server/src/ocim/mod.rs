@@ -21,6 +21,7 @@ mod chain;
 mod line;
 mod notices;
 mod polling;
+mod present;
 mod request;
 mod session;
 pub(crate) mod settings;
@@ -31,28 +32,25 @@ mod tests;
 mod upgraded;
 mod websocket;
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use axum::extract::Request;
 use axum::http::Method;
 use axum::response::Response;
-use parking_lot::Mutex;
-use tidings_core::bucket::{Buckets, Rate};
 use tidings_core::desk::EpisodeId;
 use tidings_core::ids::Name;
-use tidings_core::limits;
 use tidings_core::secret::Secret;
 use tidings_core::wire::ocim::{Packet, PacketType};
 
-use crate::auth::{Access, network};
+use crate::auth::{Access, Host, Revoked, Whose};
 use crate::clock::Clock;
 use crate::desk::{CustomerAct, Desks, TeamRef};
 use crate::handle::Handle;
 use crate::transport::http::Peer;
 use answer::Form;
+use present::Present;
 use request::Asked;
-use session::Session;
+use session::{End, Session};
 use table::Table;
 
 /// What customers and agents of OCIM share.
@@ -66,8 +64,7 @@ pub(crate) struct Ocim {
     secure: bool,
     clock: Clock,
     customers: Table<Session>,
-    /// New visitors by address.
-    visitors: Mutex<Buckets<IpAddr>>,
+    agents: Present,
 }
 
 /// Paths that belong to OCIM: everything that begins so.
@@ -85,11 +82,7 @@ impl Ocim {
         (access, desks): (Access, Desks),
         secure: bool,
     ) -> Arc<Ocim> {
-        let rate = Rate {
-            burst: limits::OCIM_VISITORS_PER_ADDRESS,
-            refill_ms: limits::OCIM_VISITORS_REFILL_MS,
-        };
-        Arc::new(Ocim {
+        let ocim = Arc::new(Ocim {
             customers: Table::new(settings.sessions_per_address),
             settings,
             handle,
@@ -97,8 +90,11 @@ impl Ocim {
             desks,
             secure,
             clock: Clock::start(),
-            visitors: Mutex::new(Buckets::new(rate, limits::OCIM_ADDRESSES_REMEMBERED_MAX)),
-        })
+            agents: Present::default(),
+        });
+        let host: Weak<dyn Host> = Arc::downgrade(&ocim) as _;
+        ocim.access.0.add_host(host);
+        ocim
     }
 
     /// Answers one request of a peer.
@@ -107,7 +103,8 @@ impl Ocim {
         if request.method() == Method::OPTIONS {
             return form.preflight();
         }
-        let known = |token: &Secret| self.access.passed(token.expose()).is_ok();
+        let address = peer.address.ip();
+        let known = |token: &Secret| self.passed(token, address).is_ok();
         let written = peer.connection.written();
         let before = written.bytes();
         let (answer, polled) = match Asked::read(request, peer, known).await {
@@ -157,14 +154,20 @@ impl Ocim {
     fn wall_ms(&self) -> i64 {
         self.clock.now().wall_ms
     }
+}
 
-    /// Whether one more visitor may come from there now. This machine itself is spared.
-    fn admits_visitor(&self, address: IpAddr) -> bool {
-        if address.to_canonical().is_loopback() {
-            return true;
+impl Host for Ocim {
+    /// A customer is a link inside the process, which the router ends by his name; only that knows
+    /// not where he comes from.
+    fn end(&self, revoked: &Revoked) {
+        self.agents.end(revoked);
+        if let Whose::Network(network) = &revoked.whose {
+            for session in self.customers.all() {
+                if network.contains(session.address) {
+                    session.end_soon(End::Revoked);
+                }
+            }
         }
-        let now = self.clock.now().mono;
-        self.visitors.lock().take(now, network(address), 0) == 0
     }
 }
 

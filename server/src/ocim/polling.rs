@@ -16,7 +16,7 @@ use super::authorization::{Known, Who};
 use super::chain::Step;
 use super::line::{Done, Item, Line};
 use super::session::{Entry, Session, relogin};
-use crate::auth::{Passed, Role};
+use crate::auth::{Admitted, Role};
 use crate::transport::watched::Written;
 
 /// An answer with packets that is being written.
@@ -200,7 +200,7 @@ fn pong(ping: &Packet) -> Packet {
 async fn poll(
     ocim: &Arc<Ocim>,
     known: &Known,
-    passed: &Passed,
+    passed: &Admitted,
 ) -> Step<Known, (Answer, Option<Polled>)> {
     let Some(session) = ocim.customers.get(&passed.user) else {
         let reason = "there is no session: it has ended; send AUTH";
@@ -239,7 +239,7 @@ fn array(packets: &[(u64, &Packet)]) -> Vec<u8> {
 async fn say(
     ocim: &Arc<Ocim>,
     known: &Known,
-    passed: &Passed,
+    passed: &Admitted,
 ) -> Step<Known, (Answer, Option<Polled>)> {
     let found = ocim.customers.get(&passed.user);
     let Some(session) = found.filter(|session| session.is_of(known.asked.token())) else {
@@ -256,7 +256,7 @@ async fn say(
 async fn act(
     ocim: &Arc<Ocim>,
     known: &Known,
-    passed: &Passed,
+    passed: &Admitted,
 ) -> Step<Known, (Answer, Option<Polled>)> {
     match ocim.act(&passed.user, &known.asked.packet).await {
         Ok(()) => Step::Answer((Answer::ok(), None)),

@@ -4,6 +4,7 @@
 //! A session outlives connections: it ends when the customer says so, when another login of his
 //! takes its place, when he has been silent for too long, or with the server.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tidings_core::secret::Secret;
 use tidings_core::wire::code;
 use tidings_core::wire::ocim::{BodyType, Packet, PacketType};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::answer::Answer;
 use super::authorization::Login;
@@ -49,6 +51,8 @@ pub(super) enum End {
     Silent,
     /// Another login of his took its place.
     Replaced,
+    /// What he was let in with holds no more, or has come to its end.
+    Revoked,
     /// The server stops, or does not serve this link any more.
     Closed,
 }
@@ -74,6 +78,10 @@ pub(super) enum SayError {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) user: Name,
+    /// Where he comes from.
+    pub(super) address: IpAddr,
+    /// When what he was let in with ends.
+    until: Option<Instant>,
     pub(super) entry: Entry,
     pub(super) line: Line,
     pub(super) polls: Polls,
@@ -109,13 +117,24 @@ impl Ocim {
         seat: Seat,
         entry: Entry,
     ) -> Result<Arc<Session>, ConnectError> {
-        if let Some(old) = self.customers.get(&login.user) {
+        let admitted = &login.admitted;
+        let user = &admitted.user;
+        if let Some(old) = self.customers.get(user) {
             old.end(End::Replaced).await;
         }
-        let connect = self.handle.connect(login.user.clone());
+        let connect = self.handle.connect(user.clone());
         let link = Arc::new(connect.device(DEVICE).class(CLASS).desk(true).await?);
+        // Whoever was revoked before the link was there has not been told.
+        if !self.access.holds(admitted, Some(login.address)) {
+            return Err(ConnectError::Refused(code::REFUSED_TOKEN));
+        }
+        let ends_s = self.access.session_until_s(admitted);
+        let left_ms = ends_s.map(|end| end.saturating_mul(1000) - self.wall_ms());
+        let left = left_ms.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or(0)));
         let session = Arc::new(Session {
-            user: login.user.clone(),
+            user: user.clone(),
+            address: login.address,
+            until: left.and_then(|left| Instant::now().checked_add(left)),
             entry,
             line: Line::default(),
             polls: Polls::new(),
@@ -130,7 +149,7 @@ impl Ocim {
             ended: watch::Sender::new(false),
             _seat: seat,
         });
-        let replaced = self.customers.insert(login.user.clone(), session.clone());
+        let replaced = self.customers.insert(user.clone(), session.clone());
         // Of two logins at the same time the link arbitrates; this is the one that it kept.
         if let Some(replaced) = replaced {
             replaced.end(End::Replaced).await;
@@ -153,7 +172,7 @@ async fn keep(ocim: Arc<Ocim>, session: Arc<Session>, link: Arc<LocalLink>) {
     *session.link.lock() = None;
     drop(link);
     session.ended.send_replace(true);
-    if matches!(end, End::Left | End::Silent) {
+    if matches!(end, End::Left | End::Silent | End::Revoked) {
         ocim.gone(&session).await;
     }
 }
@@ -167,13 +186,17 @@ impl Session {
             tokio::select! {
                 event = link.next() => match event {
                     Some(LocalEvent::Message(message)) => self.deliver(ocim, &message),
-                    Some(LocalEvent::Kicked { .. }) => return End::Replaced,
+                    Some(LocalEvent::Kicked { code: code::KICK_DUPLICATE_LOGIN, .. }) => {
+                        return End::Replaced;
+                    }
+                    Some(LocalEvent::Kicked { .. }) => return End::Revoked,
                     Some(LocalEvent::Refused { .. }) => {}
                     None => return self.ending.lock().unwrap_or(End::Closed),
                 },
                 () = self.end_now.notified() => {
                     return self.ending.lock().unwrap_or(End::Closed);
                 }
+                () = at(self.until) => return End::Revoked,
                 () = self.look_again.notified() => {}
                 () = self.polls.silence(life), if !attached => return End::Silent,
                 () = tokio::time::sleep(VOUCH), if !attached => link.vouch(),
@@ -234,10 +257,15 @@ impl Session {
         self.end(End::Left).await;
     }
 
-    /// Ends it, and waits until its link is gone: what comes after it can rely on that.
-    pub(super) async fn end(&self, why: End) {
+    /// Has it end; does not wait for that.
+    pub(super) fn end_soon(&self, why: End) {
         self.ending.lock().get_or_insert(why);
         self.end_now.notify_one();
+    }
+
+    /// Ends it, and waits until its link is gone: what comes after it can rely on that.
+    pub(super) async fn end(&self, why: End) {
+        self.end_soon(why);
         let mut ended = self.ended.subscribe();
         let _ = ended.wait_for(|ended| *ended).await;
     }
@@ -247,6 +275,14 @@ impl Session {
         *self.attached.lock() = false;
         self.polls.touch();
         self.look_again.notify_one();
+    }
+}
+
+/// Until then; for ever, if there is no end.
+async fn at(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -75,6 +75,11 @@ impl<S> Table<S> {
         self.sessions.lock().get(user).cloned()
     }
 
+    /// Everybody's.
+    pub(super) fn all(&self) -> Vec<Arc<S>> {
+        self.sessions.lock().values().cloned().collect()
+    }
+
     /// Puts a session in, and returns the one that it replaces.
     pub(super) fn insert(&self, user: Name, session: Arc<S>) -> Option<Arc<S>> {
         self.sessions.lock().insert(user, session)

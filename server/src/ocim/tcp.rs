@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use tidings_core::ids::Name;
 use tidings_core::limits;
-use tidings_core::secret::Secret;
 use tidings_core::wire::mobileimsdk::tcp;
 use tidings_core::wire::ocim::sasl::{self, Mechanism, Start, Waiting, parse_first, parse_plain};
 use tidings_core::wire::ocim::{BodyType, Packet, PacketError, PacketType, decode, encode};
@@ -23,7 +22,7 @@ use super::agents::Agent;
 use super::authorization::Login;
 use super::upgraded::{Flow, Talker, linger, pong, refusal};
 use super::websocket::NO_AGENT;
-use crate::auth::{Credentials, Role, ScramUser};
+use crate::auth::{Door, Presented, ScramUser, Verdict};
 use crate::gate::Place;
 
 /// Read at once.
@@ -47,8 +46,9 @@ enum Stage {
 }
 
 struct Challenge {
-    user: ScramUser,
-    credentials: Credentials,
+    user: Name,
+    address: IpAddr,
+    keys: ScramUser,
     waiting: Waiting,
 }
 
@@ -290,18 +290,12 @@ async fn plain(ocim: &Ocim, address: IpAddr, safe: bool, message: &[u8]) -> Next
         Ok(plain) => plain,
         Err(reason) => return Next::Refused(reason.to_owned()),
     };
-    let credentials = credentials(&plain.user, plain.password, address);
-    let role = ocim.access.role(&credentials).await;
-    admit(role, credentials, "验证成功".to_owned())
-}
-
-fn credentials(user: &str, token: Secret, address: IpAddr) -> Credentials {
-    Credentials {
-        user: Name::from(user),
-        token,
-        extra: None,
-        address: Some(address),
-    }
+    let presented = Presented::Password {
+        user: Name::from(&*plain.user),
+        password: plain.password,
+    };
+    let admitted = ocim.access.admit(Door::SaslPlain, Some(address), presented);
+    admit(admitted.await, address, "验证成功".to_owned())
 }
 
 async fn scram(ocim: &Ocim, address: IpAddr, message: &[u8]) -> Next {
@@ -309,16 +303,17 @@ async fn scram(ocim: &Ocim, address: IpAddr, message: &[u8]) -> Next {
         Ok(first) => first,
         Err(error) => return Next::Refused(sasl::encode(error.message())),
     };
-    let credentials = credentials(&first.user, Secret::default(), address);
-    let user = match ocim.access.scram(&credentials.user).await {
-        Ok(user) => user,
+    let user = Name::from(&*first.user);
+    let keys = match ocim.access.scram(&user).await {
+        Ok(keys) => keys,
         Err(error) => return Next::Refused(error.to_string()),
     };
     let nonce = crate::auth::nonce();
-    let waiting = first.challenge(user.keys.clone(), &nonce);
+    let waiting = first.challenge(keys.keys.clone(), &nonce);
     Next::Stage(Stage::Challenged(Box::new(Challenge {
         user,
-        credentials,
+        address,
+        keys,
         waiting,
     })))
 }
@@ -326,7 +321,8 @@ async fn scram(ocim: &Ocim, address: IpAddr, message: &[u8]) -> Next {
 async fn prove(ocim: &Ocim, challenge: Challenge, content: &str) -> Next {
     let Challenge {
         user,
-        credentials,
+        address,
+        keys,
         waiting,
     } = challenge;
     let proof = match sasl::decode(content) {
@@ -334,27 +330,31 @@ async fn prove(ocim: &Ocim, challenge: Challenge, content: &str) -> Next {
         Err(error) => return Next::Refused(error.to_string()),
     };
     let outcome = waiting.finish(&proof);
-    let role = ocim.access.scram_role(&credentials, &user, outcome.is_ok());
-    let role = role.await;
+    let presented = Presented::Proof {
+        user,
+        with: &keys,
+        right: outcome.is_ok(),
+    };
+    let admitted = ocim.access.admit(Door::SaslScram, Some(address), presented);
+    let admitted = admitted.await;
     match outcome {
-        Ok(last) => admit(role, credentials, sasl::encode(&last)),
+        Ok(last) => admit(admitted, address, sasl::encode(&last)),
         Err(error) => Next::Refused(sasl::encode(error.message())),
     }
 }
 
-/// Only agents and administrators come in here.
-fn admit(role: Result<Role, i32>, credentials: Credentials, words: String) -> Next {
-    match role {
-        Ok(role @ (Role::Agent | Role::Admin)) => {
+fn admit(admitted: Verdict, address: IpAddr, words: String) -> Next {
+    match admitted {
+        Ok(admitted) => {
             let login = Login {
-                user: credentials.user,
-                role,
+                admitted,
+                address,
                 name: String::new(),
                 status: None,
             };
             Next::In(login, words)
         }
-        _ => Next::Refused("user or password is wrong".to_owned()),
+        Err(_) => Next::Refused("user or password is wrong".to_owned()),
     }
 }
 

@@ -73,8 +73,14 @@ async fn a_cookie_is_secure_under_tls() {
         let doors = (running.access(), running.desks());
         let ocim = Ocim::new(Settings::default().ocim, running.handle(), doors, secure);
         let login = authorization::Login {
-            user: "alice".into(),
-            role: crate::auth::Role::User,
+            admitted: crate::auth::Admitted {
+                user: "alice".into(),
+                role: crate::auth::Role::User,
+                scope: None,
+                until_s: None,
+                version: 0,
+            },
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
             name: String::new(),
             status: None,
         };

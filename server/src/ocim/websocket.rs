@@ -40,7 +40,7 @@ pub(super) fn step(ocim: &Arc<Ocim>, known: Known) -> Answer {
     let Some(upgrade) = asked.upgrade else {
         return upgrade_required("the connection cannot be upgraded");
     };
-    let agent = match login.role {
+    let agent = match login.admitted.role {
         Role::User => None,
         Role::Agent | Role::Admin => match agents::Agent::new(ocim.clone(), &login) {
             Some(agent) => Some(agent),
@@ -51,7 +51,7 @@ pub(super) fn step(ocim: &Arc<Ocim>, known: Known) -> Answer {
         Ok(seat) => seat,
         Err(refused) => return refused,
     };
-    let token = ocim.access.pass(&login.user, login.role);
+    let token = ocim.access.pass(&login.admitted);
     let answer = Answer::empty(StatusCode::SWITCHING_PROTOCOLS)
         .cookie(ocim.cookie(&login, &token))
         .header(header::UPGRADE, HeaderValue::from_static("websocket"))
@@ -136,7 +136,9 @@ async fn talk_to_customer(
             upgraded::serve(io, &customer, idle).await;
             customer.session.detach();
         }
-        Err(error) => tracing::debug!(user = %login.user, %error, "a customer could not come in"),
+        Err(error) => {
+            tracing::debug!(user = %login.admitted.user, %error, "a customer could not come in");
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tidings_core::wire::code;
 use tokio::sync::oneshot;
 
 use super::{Guarded, Router, Todo, slot};
-use crate::auth::{Credentials, Decision};
+use crate::auth::{Decision, Door, Host, Presented, Revoked, Whose};
 use crate::handle::HandleError;
 use crate::hooks::{LoginRequest, SessionInfo, Told};
 use crate::link::{LinkEnd, LocalEnd, LocalRef};
@@ -38,38 +38,67 @@ pub struct OnlineSession {
     pub since_ms: i64,
 }
 
+impl Host for Router {
+    fn end(&self, revoked: &Revoked) {
+        let (code, reason) = (code::KICK_BY_ADMIN, Some(revoked.why));
+        match &revoked.whose {
+            Whose::User(user) => self.feed(Input::Kick { user, code, reason }),
+            Whose::Network(network) => {
+                let from_there: Vec<LinkId> = {
+                    let guarded = self.guarded.lock();
+                    let entries = guarded.links.iter().flatten();
+                    let of = |end: &LinkEnd| end.address().map(|address| address.ip());
+                    let there = entries.filter(|e| of(&e.end).is_some_and(|a| network.contains(a)));
+                    there.map(|entry| entry.link).collect()
+                };
+                for link in from_there {
+                    self.feed(Input::KickLink { link, code, reason });
+                }
+            }
+        }
+    }
+}
+
 impl Router {
-    /// The door first, then the listener.
+    /// The admission first, then the listener.
     pub(super) fn verify(
         &self,
         guarded: &Guarded,
         link: LinkId,
-        credentials: Credentials,
+        presented: Presented<'_>,
     ) -> Decision {
-        let Some(hooks) = &self.hooks else {
-            return self.door.verify(credentials);
+        let transport = guarded.node.shard().transport_of(link);
+        let transport = transport.unwrap_or(Transport::Local);
+        let door = match transport {
+            Transport::Tcp => Door::Tcp,
+            Transport::Udp => Door::Udp,
+            Transport::WebSocket => Door::WebSocket,
+            Transport::Local => Door::Local,
         };
-        let request = LoginRequest {
-            user: credentials.user.clone(),
-            token: credentials.token.expose().to_owned(),
-            extra: credentials.extra.clone(),
-            transport: guarded
-                .node
-                .shard()
-                .transport_of(link)
-                .unwrap_or(Transport::Local),
-            address: guarded.end(link).and_then(LinkEnd::address),
+        let address = guarded.end(link).and_then(LinkEnd::address);
+        let request = match (&self.hooks, &presented) {
+            (Some(hooks), Presented::Login { user, token, extra }) => Some((
+                hooks.clone(),
+                LoginRequest {
+                    user: user.clone(),
+                    token: token.expose().to_owned(),
+                    extra: extra.clone(),
+                    transport,
+                    address,
+                },
+            )),
+            _ => None,
         };
-        let decision = self.door.verify(credentials);
-        let hooks = hooks.clone();
+        let peer = address.map(|address| address.ip());
+        let decision = self.admission.admit(door, peer, presented);
+        let Some((hooks, request)) = request else {
+            return decision;
+        };
         Decision::Later(Box::pin(async move {
-            let at_the_door = match decision {
-                Decision::Now(code) => code,
-                Decision::Later(answer) => answer.await,
-            };
-            match at_the_door {
-                code::OK => hooks.verify(request).await,
-                refused => refused,
+            let admitted = decision.verdict().await?;
+            match hooks.verify(request).await {
+                code::OK => Ok(admitted),
+                refused => Err(refused),
             }
         }))
     }

@@ -25,10 +25,11 @@ use tidings_core::ids::{DeviceId, LinkId};
 use tidings_core::node::Node;
 use tidings_core::session::Transport;
 use tidings_core::shard::{Action, CloseReason, Config, Input, Submission};
+use tidings_core::time::Now;
 use tidings_core::wire::mobileimsdk::Frame;
 use tokio::sync::oneshot;
 
-use crate::auth::Door;
+use crate::auth::{Admission, Host};
 use crate::clock::Clock;
 use crate::desk::Desks;
 use crate::hooks::{Hooks, Told};
@@ -110,7 +111,7 @@ pub(crate) struct Router {
     /// Itself, for the tasks that it starts.
     me: Weak<Router>,
     guarded: Mutex<Guarded>,
-    door: Door,
+    admission: Admission,
     hooks: Option<Arc<Hooks>>,
     /// Set once, when the server has everything that desks need.
     desks: OnceLock<Desks>,
@@ -141,14 +142,14 @@ impl Router {
     pub(crate) fn start(
         config: Config,
         server_timestamp: bool,
-        door: Door,
+        admission: Admission,
         store: Arc<dyn Store>,
         hooks: Option<Arc<Hooks>>,
     ) -> std::io::Result<Arc<Router>> {
         let metrics: Arc<Metrics> = Arc::default();
         let router = Arc::new_cyclic(|me| Router {
             me: me.clone(),
-            door,
+            admission: admission.clone(),
             hooks,
             desks: OnceLock::new(),
             groups: tokio::sync::Mutex::new(()),
@@ -176,6 +177,8 @@ impl Router {
             stopping: AtomicBool::new(false),
             trouble: Trouble::default(),
         });
+        let host: Weak<dyn Host> = router.me.clone();
+        admission.add_host(host);
         commit::start(&router)?;
         load::start(&router)?;
         let ticking = Arc::downgrade(&router);
@@ -281,9 +284,15 @@ impl Router {
 
     /// Any other input.
     pub(crate) fn feed(&self, input: Input<'_>) {
+        self.feed_with(|_, _| input);
+    }
+
+    /// One that is made under the lock.
+    fn feed_with<'a>(&self, input: impl FnOnce(Now, &Guarded) -> Input<'a>) {
         let now = self.clock.now();
         let mut guarded = self.guarded.lock();
         let mut todo = Todo::default();
+        let input = input(now, &guarded);
         let mut actions = std::mem::take(&mut guarded.actions);
         guarded.node.on(now, input, &mut actions);
         self.perform(now, &mut guarded, actions, &mut todo);

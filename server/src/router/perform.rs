@@ -6,11 +6,12 @@ use tidings_core::custody::{Verdict, Want};
 use tidings_core::ids::LinkId;
 use tidings_core::message::MessageRef;
 use tidings_core::shard::{Action, CloseReason, Event, Input};
-use tidings_core::time::Now;
+use tidings_core::time::{Now, Time};
+use tidings_core::wire::code;
 
 use super::trail::{Station, stage};
 use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, end_of, load, slot};
-use crate::auth::{Credentials, Decision};
+use crate::auth::{self, Decision, Presented};
 use crate::link::{Custody, LinkEnd, StreamLink};
 
 impl Router {
@@ -45,17 +46,10 @@ impl Router {
                         token,
                         extra,
                     } => {
-                        let address = guarded.end(link).and_then(LinkEnd::address);
-                        let credentials = Credentials {
-                            user,
-                            token,
-                            extra,
-                            address: address.map(|a| a.ip()),
-                        };
-                        match self.verify(guarded, link, credentials) {
-                            Decision::Now(code) => {
-                                self.refused_if(code);
-                                let input = Input::Verified { link, code };
+                        let presented = Presented::Login { user, token, extra };
+                        match self.verify(guarded, link, presented) {
+                            Decision::Now(verdict) => {
+                                let input = self.verified(now, guarded, link, &verdict);
                                 guarded.node.on(now, input, &mut follow);
                             }
                             Decision::Later(answer) => todo.verify.push((link, answer)),
@@ -136,10 +130,32 @@ impl Router {
         }
     }
 
-    fn refused_if(&self, code: i32) {
-        if code != tidings_core::wire::code::OK {
+    /// What the shard is told of a verdict. Under the lock, so that who is revoked meanwhile is either
+    /// told so here or ended by what comes after.
+    fn verified(
+        &self,
+        now: Now,
+        guarded: &Guarded,
+        link: LinkId,
+        verdict: &auth::Verdict,
+    ) -> Input<'static> {
+        let peer = guarded.end(link).and_then(LinkEnd::address);
+        let peer = peer.map(|address| address.ip());
+        let (code, until) = match verdict {
+            Ok(admitted) if self.admission.holds(admitted, peer) => {
+                let ends_s = self.admission.session_until_s(admitted);
+                let left_ms = ends_s.map(|end| end.saturating_mul(1000) - now.wall_ms);
+                let left_ms = left_ms.map(|left| u64::try_from(left).unwrap_or(0));
+                let until = left_ms.map_or(Time(u64::MAX), |left| now.mono + left);
+                (code::OK, until)
+            }
+            Ok(_) => (code::REFUSED_TOKEN, Time(u64::MAX)),
+            Err(code) => (*code, Time(u64::MAX)),
+        };
+        if code != code::OK {
             self.metrics.login(false);
         }
+        Input::Verified { link, code, until }
     }
 
     /// What is done after the lock is released.
@@ -156,9 +172,8 @@ impl Router {
                 continue;
             };
             self.runtime.spawn(async move {
-                let code = answer.await;
-                router.refused_if(code);
-                router.feed(Input::Verified { link, code });
+                let verdict = answer.await;
+                router.feed_with(|now, guarded| router.verified(now, guarded, link, &verdict));
             });
         }
         if let Some(socket) = todo.datagrams.take() {

@@ -97,7 +97,7 @@ async fn everybody_may_what_is_his() {
         (
             "PUT",
             "/agents/new",
-            Some(json!({})),
+            Some(json!({"password": "correct horse"})),
             [403, 403, 201, 403, 403, 403, 200],
         ),
         (

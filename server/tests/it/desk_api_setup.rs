@@ -293,7 +293,7 @@ async fn each_limit_holds_at_it_and_one_past_it() {
         ),
         (
             "/agents/a",
-            json!({"capacity": slots}),
+            json!({"capacity": slots, "password": "correct horse"}),
             json!({"capacity": slots + 1}),
             "capacity",
         ),
@@ -355,7 +355,11 @@ async fn lists_have_pages_and_things_go_once_nobody_needs_them() {
         .get(&format!("{DEMO}/teams?limit=201"))
         .await
         .problem(422);
-    let agent = json!({"teams": [{"team": "support", "capacity": 2}], "skills": ["french"]});
+    let agent = json!({
+        "teams": [{"team": "support", "capacity": 2}],
+        "skills": ["french"],
+        "password": "correct horse",
+    });
     put(&client, "/agents/ann", agent).await.ok(201);
     put(
         &client,
@@ -454,6 +458,10 @@ async fn a_password_makes_an_account_and_everything_survives_a_restart() {
         .await
         .ok(200);
     assert!(!sign_in(&running, "first password").await);
+    // Without a password of his own nobody is an agent.
+    let problem = put(&client, "/agents/new", json!({})).await.problem(422);
+    assert_eq!(problem["field"], "password");
+    assert!(get(&client, "/agents").await["agents"][1].is_null());
     let problem = put(&client, "/agents/ann", agent("short"))
         .await
         .problem(422);

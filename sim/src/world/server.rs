@@ -430,7 +430,10 @@ impl World {
             ProcessEvent::Synced => self.synced(),
             ProcessEvent::Committed(said) => self.committed(said),
             ProcessEvent::Verified { link, code } => {
-                self.feed(Some(link), Input::Verified { link, code }, |_, _| Ok(()));
+                let until = Time(u64::MAX);
+                self.feed(Some(link), Input::Verified { link, code, until }, |_, _| {
+                    Ok(())
+                });
             }
             ProcessEvent::Membership {
                 group,

@@ -46,6 +46,8 @@ pub(super) struct Rig {
     pub(super) hold_commits: bool,
     pub(super) hold_reads: bool,
     pub(super) hold_verifies: bool,
+    /// Until when whoever is verified may stay.
+    pub(super) verified_until: Time,
     pub(super) frames: Vec<(LinkId, Frame<'static>)>,
 }
 
@@ -81,6 +83,7 @@ impl Rig {
             hold_commits: false,
             hold_reads: false,
             hold_verifies: false,
+            verified_until: Time(u64::MAX),
             frames: Vec::new(),
         }
     }
@@ -197,7 +200,8 @@ impl Rig {
     pub(super) fn verify(&mut self) {
         if let Some(Action::Verify { link, token, .. }) = self.verifies.pop_front() {
             let code = if token.expose() == "good" { 0 } else { 1025 };
-            self.feed(Input::Verified { link, code });
+            let until = self.verified_until;
+            self.feed(Input::Verified { link, code, until });
         }
     }
 

@@ -5,6 +5,7 @@ use crate::ids::LinkId;
 use crate::limits;
 use crate::session::Transport;
 use crate::shard::{CloseReason, Config, Event, Input, SecondLogin};
+use crate::time::Time;
 use crate::wire::code;
 
 fn policy(second_login: SecondLogin) -> Rig {
@@ -275,6 +276,58 @@ fn an_operators_kick_ends_every_session_with_its_code() {
     assert_eq!(rig.events.iter().filter(by_admin).count(), 2);
 }
 
+/// What is decided about a login when its user is kicked must not outlive the kick.
+#[test]
+fn s4_a_kick_ends_logins_that_are_not_decided() {
+    let mut rig = Rig::new();
+    rig.hold_verifies = true;
+    let asked = rig.open(Transport::Tcp);
+    rig.login(asked, "alice", 0, None);
+    let other = rig.open(Transport::Tcp);
+    rig.login(other, "bob", 0, None);
+    rig.hold_verifies = false;
+    rig.hold_commits = true;
+    let let_in = rig.open(Transport::Tcp);
+    rig.login(let_in, "alice", 0, None);
+    rig.feed(Input::Kick {
+        user: "alice",
+        code: code::KICK_BY_ADMIN,
+        reason: None,
+    });
+    for link in [asked, let_in] {
+        assert_eq!(rig.reason(link), Some(CloseReason::LoginRefused));
+    }
+    rig.hold_commits = false;
+    rig.commit();
+    rig.verify();
+    rig.verify();
+    assert!(rig.shard.links_of("alice").is_empty());
+    assert_eq!(rig.shard.links_of("bob"), [other]);
+}
+
+#[test]
+fn b23_a_session_ends_when_what_it_was_let_in_with_ends() {
+    let mut rig = Rig::new();
+    rig.verified_until = Time(rig.ms + 60_000);
+    let (tcp, udp) = (rig.tcp("alice"), rig.udp("bob"));
+    let pass = |rig: &mut Rig, seconds: u32| {
+        for _ in 0..seconds {
+            rig.pass(1_000);
+            rig.beat(tcp);
+            rig.beat(udp);
+        }
+    };
+    pass(&mut rig, 59);
+    assert_eq!((rig.reason(tcp), rig.reason(udp)), (None, None));
+    // A later login on the same link counts from then on.
+    rig.verified_until = Time(u64::MAX);
+    rig.login(udp, "bob", 0, None);
+    pass(&mut rig, 2);
+    assert_eq!(rig.reason(tcp), Some(CloseReason::Expired));
+    assert_eq!(rig.reason(udp), None);
+    assert!(rig.shard.links_of("alice").is_empty());
+}
+
 #[test]
 fn the_idle_limit_is_130_s_until_a_rhythm_is_known() {
     let mut rig = Rig::new();
@@ -401,7 +454,12 @@ fn a_stock_udp_client_with_a_short_token_is_answered() {
         rig.hold_verifies = true;
         rig.login_with(link, user, token, 0, None);
         rig.verifies.clear();
-        rig.feed(Input::Verified { link, code: 0 });
+        let until = Time(u64::MAX);
+        rig.feed(Input::Verified {
+            link,
+            code: 0,
+            until,
+        });
         assert_eq!(rig.answers(link).len(), 1, "{user} {token:?}");
     }
 }

@@ -3,6 +3,7 @@
 //! An account of role admin may do everything. An agent sees and does what is his, a supervisor what
 //! is his tenant's. What a handler lets whom do stands at its beginning, in the words of [`Who`].
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, Request, State};
@@ -18,9 +19,9 @@ use tidings_core::wire::code;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::api::Api;
-use crate::api::access::{Caller, admit, bearer, beyond, needed};
+use crate::api::access::{Caller, admit, bearer, beyond, blocked, known, needed};
 use crate::api::problem::Problem;
-use crate::auth::{Credentials, Role, Scope};
+use crate::auth::{Door, Presented, Role, Scope};
 use crate::desk::AgentRef;
 use crate::desk::directory::{Entry, Roster, TenantRoster};
 use crate::transport::http::Peer;
@@ -50,15 +51,17 @@ pub(super) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match identify(&api, &peer, request.headers()).await {
-        Ok((key, who)) => {
+    let address = api.access.peer(peer.address.ip(), request.headers());
+    match identify(&api, address, request.headers()).await {
+        Ok((caller, who)) => {
             peer.connection.admit();
             let needed = needed(request.method());
             let forbidden = match who.may {
                 May::Key(scope) if !scope.permits(needed) => Some(beyond(scope, needed)),
                 _ => None,
             };
-            request.extensions_mut().insert(Caller { key });
+            let key = caller.key;
+            request.extensions_mut().insert(caller);
             request.extensions_mut().insert(who);
             admit(&api, key, forbidden, request, next).await
         }
@@ -67,17 +70,20 @@ pub(super) async fn guard(
     }
 }
 
-async fn identify(api: &Api, peer: &Peer, headers: &HeaderMap) -> Result<(u128, Who), Problem> {
+async fn identify(
+    api: &Api,
+    address: IpAddr,
+    headers: &HeaderMap,
+) -> Result<(Caller, Who), Problem> {
     let refused =
         |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, detail).field("Authorization");
     if let Some(key) = bearer(headers) {
-        let known = api.keys.known(key);
-        let (scope, id) = known.ok_or_else(|| refused("there is no such key"))?;
+        let (scope, caller) = known(api, address, key)?;
         let who = Who {
-            name: format!("key {id}"),
+            name: caller.name.to_string(),
             may: May::Key(scope),
         };
-        return Ok((xxh3_128(key.as_bytes()), who));
+        return Ok((caller, who));
     }
     let Some((account, password)) = basic(headers) else {
         return Err(refused(
@@ -89,25 +95,21 @@ async fn identify(api: &Api, peer: &Peer, headers: &HeaderMap) -> Result<(u128, 
             "there is no such account, or its password is another",
         ));
     }
-    let credentials = Credentials {
+    let presented = Presented::Password {
         user: account.as_str().into(),
-        token: Secret::from(password),
-        extra: None,
-        address: Some(peer.address.ip()),
+        password: Secret::from(password),
     };
-    let role = api
-        .access
-        .role(&credentials)
-        .await
-        .map_err(|code| match code {
-            code::REFUSED_BUSY => {
-                let detail = "too many passwords are being checked; try again";
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
-            }
-            _ => refused("there is no such account, or its password is another"),
-        })?;
+    let admitted = api.access.admit(Door::ApiBasic, Some(address), presented);
+    let admitted = admitted.await.map_err(|code| match code {
+        code::REFUSED_BUSY => {
+            let detail = "too many passwords are being checked; try again";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
+        code::REFUSED_BLOCKED => blocked(),
+        _ => refused("there is no such account, or its password is another"),
+    })?;
     let agent = api.desks.agent(&account);
-    let may = match (role, agent) {
+    let may = match (admitted.role, agent) {
         (Role::Admin, agent) => May::Admin(agent),
         (Role::Agent, Some(agent)) => {
             let supervisor = is_supervisor(&api.desks.directory().roster(), &agent);
@@ -119,7 +121,11 @@ async fn identify(api: &Api, peer: &Peer, headers: &HeaderMap) -> Result<(u128, 
         }
     };
     let key = xxh3_128(format!("account {account}").as_bytes());
-    Ok((key, Who { name: account, may }))
+    let caller = Caller {
+        key,
+        name: admitted.user,
+    };
+    Ok((caller, Who { name: account, may }))
 }
 
 fn is_supervisor(roster: &Roster, agent: &AgentRef) -> bool {

@@ -145,8 +145,22 @@ pub(super) async fn put(
     };
     let agent = read(given, known)?;
     let by = who.entry(&api);
-    if let Some(password) = password {
-        account(&api, &by, &tenant, &name, password).await?;
+    match (password, api.access.account_role(&name)) {
+        (Some(password), None | Some(Role::Agent)) => {
+            account(&api, &by, &tenant, &name, password).await?;
+        }
+        (None, Some(Role::Agent | Role::Admin)) => {}
+        (None, None) => {
+            let detail = "an agent logs in with a password of his own, and there is no account of \
+                          this name: give a password";
+            return Err(Problem::unprocessable(detail).field("password"));
+        }
+        // Whoever may set up a desk may not become somebody else by it, nor make him an agent.
+        (_, Some(Role::User | Role::Admin)) => {
+            let detail = "there is an account of that name which is no agent's: \
+                          change it with `tidings admin account`";
+            return Err(Problem::conflict(detail).field("password"));
+        }
     }
     items::store(&api, by, tenant, name, agent).await
 }
@@ -159,20 +173,18 @@ async fn account(
     user: &str,
     password: String,
 ) -> Result<(), Problem> {
-    let (access, name) = (api.access.clone(), user.to_owned());
+    let (access, user, who) = (api.access.clone(), user.to_owned(), by.who.clone());
+    let name = user.clone();
     let changed = move || {
-        let user = name;
-        let command = match access.account_role(&user)? {
+        let command = match access.account_role(&user) {
             None => Command::AccountAdd {
                 user,
                 role: Role::Agent,
                 password,
             },
-            Some(Role::Agent) => Command::AccountPassword { user, password },
-            // Whoever may set up a desk may not become somebody else by it.
-            Some(Role::User | Role::Admin) => return Ok(false),
+            Some(_) => Command::AccountPassword { user, password },
         };
-        access.execute(command).map(|_| true)
+        access.execute_by(command, &who)
     };
     let unavailable = |reason: &str| {
         tracing::error!(reason, "an agent's account could not be changed");
@@ -180,19 +192,14 @@ async fn account(
         Problem::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, detail)
     };
     match tokio::task::spawn_blocking(changed).await {
-        Ok(Ok(true)) => {}
-        Ok(Ok(false)) => {
-            let detail = "there is an account of that name which is no agent's: \
-                          change it with `tidings admin`";
-            return Err(Problem::conflict(detail).field("password"));
-        }
+        Ok(Ok(_)) => {}
         Ok(Err(Fault::Refused(why))) => {
             return Err(Problem::unprocessable(why).field("password"));
         }
         Ok(Err(error)) => return Err(unavailable(&error.to_string())),
         Err(error) => return Err(unavailable(&error.to_string())),
     }
-    remember(api, tenant, by.clone(), "put password", user).await
+    remember(api, tenant, by.clone(), "put password", &name).await
 }
 
 /// Writes into the audit trail what changes nothing in the directory.

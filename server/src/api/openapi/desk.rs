@@ -224,7 +224,7 @@ fn put(schema: &str, kind: &str) -> Value {
         are online."
         .into();
     if kind == "agent" {
-        call.description += " `password` makes his account, or changes its password; an account \
+        call.description += " `password` makes his account, or changes its password, and must be given if there is none; an account \
             that is a user's or an administrator's is left alone (409).";
     }
     call.body = Some(json!({

@@ -166,7 +166,7 @@ fn item(named: &str, properties: &Value, only_out: Value, only_in: Value) -> Val
 
 fn set_up() -> Value {
     let rule = json!({ "type": ["string", "null"], "enum": ["0", "1", "2", null], "description": "As OCIM runs a team: memory, round robin, most idle. What else is given goes before it." });
-    let password = json!({ "type": ["string", "null"], "maxLength": limits::PASSWORD_BYTES_MAX, "writeOnly": true, "description": "Makes his account, or changes its password." });
+    let password = json!({ "type": ["string", "null"], "maxLength": limits::PASSWORD_BYTES_MAX, "writeOnly": true, "description": "Makes his account, or changes its password. Must be given if there is no account of this name." });
     let live = json!({
         "type": "object",
         "required": ["status", "online", "serving", "slots", "slots_taken_permille"],

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use jsonwebtoken::jwk::{JwkSet, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{AlgorithmFamily, DecodingKey};
 use tidings_core::limits;
 
+use crate::auth::crypt;
 use crate::auth::settings::JwtAlgorithm;
 
-/// HS256 keys below this can be tried out; RFC 7518 §3.2 demands it.
+/// HS256 keys below this can be tried out until one fits a token that somebody has seen; RFC 7518 §3.2
+/// demands it.
 const SHARED_KEY_BYTES_MIN: usize = 32;
 
 /// Some keys of one algorithm.
@@ -65,11 +67,6 @@ pub(super) fn from_files(files: &[PathBuf], algorithm: JwtAlgorithm) -> Result<K
         let fault = |problem: String| format!("{}: {problem}", path.display());
         if algorithm == JwtAlgorithm::Hs256 {
             let key = shared(&bytes).map_err(fault)?;
-            if key.len() < SHARED_KEY_BYTES_MIN {
-                let path = path.display();
-                tracing::warn!(%path, bytes = key.len(), "this key is short enough to be guessed; \
-                    make one of 32 random bytes: openssl rand -hex 32");
-            }
             keys.push(None, DecodingKey::from_secret(key));
         } else {
             public(&bytes, algorithm, &mut keys).map_err(fault)?;
@@ -92,6 +89,13 @@ fn shared(bytes: &[u8]) -> Result<&[u8], String> {
                     set the algorithm to that of the key"
                 .to_owned(),
         );
+    }
+    if key.len() < SHARED_KEY_BYTES_MIN {
+        return Err(format!(
+            "has {} bytes; a key of HS256 has {SHARED_KEY_BYTES_MIN} at least, or it can be guessed: \
+             make one with `openssl rand -hex 32`",
+            key.len()
+        ));
     }
     Ok(key)
 }
@@ -124,6 +128,16 @@ pub(super) fn from_set_file(path: &Path, algorithm: JwtAlgorithm) -> Result<KeyS
     from_set(&read(path)?, algorithm).map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// Whether it is a shared key that can be guessed.
+fn is_short(jwk: &Jwk) -> bool {
+    match &jwk.algorithm {
+        AlgorithmParameters::OctetKey(key) => {
+            crypt::from_base64(&key.value).is_some_and(|key| key.len() < SHARED_KEY_BYTES_MIN)
+        }
+        _ => false,
+    }
+}
+
 /// Those keys of a set that verify signatures of this algorithm; others are passed over.
 pub(super) fn from_set(bytes: &[u8], algorithm: JwtAlgorithm) -> Result<KeySet, String> {
     // One key that we do not understand must not cost those that we do.
@@ -144,6 +158,15 @@ pub(super) fn from_set(bytes: &[u8], algorithm: JwtAlgorithm) -> Result<KeySet, 
             continue;
         };
         for jwk in one {
+            if is_short(&jwk) {
+                let kid = jwk.common.key_id.as_deref().unwrap_or_default();
+                tracing::error!(
+                    kid,
+                    "a shared key of the set is passed over: it has fewer than \
+                    {SHARED_KEY_BYTES_MIN} bytes and can be guessed"
+                );
+                continue;
+            }
             let other_use = jwk.common.public_key_use == Some(PublicKeyUse::Encryption);
             match DecodingKey::from_jwk(&jwk) {
                 Ok(key) if key.family() == family && !other_use => {

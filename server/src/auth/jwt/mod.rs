@@ -19,11 +19,17 @@ use tidings_core::wire::code;
 use super::AuthError;
 use super::files::Watched;
 use super::http::Http;
-use super::settings::{self, JwtAlgorithm};
+use super::settings::{self, JwtAlgorithm, shown};
 use keys::KeySet;
 
 /// A key set must come within this time.
 const FETCH_WITHIN: Duration = Duration::from_secs(5);
+
+/// A time that read as milliseconds is later than so long ago was meant as milliseconds: read as seconds
+/// it lies tens of thousands of years ahead.
+const MILLISECONDS_SINCE_S: f64 = 10.0 * 366.0 * 86_400.0;
+/// The same warning is written again after so long.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// What we look at in a token.
 #[derive(Deserialize)]
@@ -42,10 +48,16 @@ enum Audience {
     Several(Vec<String>),
 }
 
+/// A token that is right, and until when, in seconds since 1970 UTC; leeway included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Valid {
+    pub(super) until_s: Option<i64>,
+}
+
 /// What a look at a token gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    Known(i32),
+    Known(Result<Valid, i32>),
     /// It names a key that we do not have.
     UnknownKey,
 }
@@ -76,6 +88,8 @@ pub(super) struct Jwt {
     watched: Mutex<Watched>,
     /// How the key set was asked for last; held while it is asked for, so that it is asked once.
     fetched: tokio::sync::Mutex<Option<Fetch>>,
+    /// When it was last said that somebody counts in milliseconds.
+    told_milliseconds: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Jwt {
@@ -114,10 +128,12 @@ impl Jwt {
             keys: RwLock::default(),
             watched: Mutex::new(watched),
             fetched: tokio::sync::Mutex::default(),
+            told_milliseconds: Mutex::default(),
         };
         match (jwt.load(), &jwt.source) {
             (Ok(keys), _) => jwt.keys = RwLock::new(Arc::new(keys)),
             (Err(error), Source::SetUrl(url, _)) => {
+                let url = shown(url);
                 tracing::error!(url, %error, "no keys yet: nobody can log in until they come");
             }
             (Err(error), _) => return Err(AuthError::Keys(error)),
@@ -180,28 +196,28 @@ impl Jwt {
         }
     }
 
-    /// The code for a login. `now_s` is called again after waiting for keys.
+    /// The verdict on a login. `now_s` is called again after waiting for keys.
     pub(super) async fn verify(
         self: &Arc<Self>,
         user: &str,
         token: &str,
         now_s: impl Fn() -> f64,
-    ) -> i32 {
+    ) -> Result<Valid, i32> {
         if token.len() > limits::TOKEN_BYTES_MAX {
-            return code::REFUSED_TOKEN;
+            return Err(code::REFUSED_TOKEN);
         }
-        if let Outcome::Known(code) = self.check(user, token, now_s()) {
-            return code;
+        if let Outcome::Known(verdict) = self.check(user, token, now_s()) {
+            return verdict;
         }
         if !matches!(self.source, Source::SetUrl(..)) {
-            return code::REFUSED_TOKEN;
+            return Err(code::REFUSED_TOKEN);
         }
         let is_newest = self.fetch().await;
         match self.check(user, token, now_s()) {
-            Outcome::Known(code) => code,
-            Outcome::UnknownKey if is_newest => code::REFUSED_TOKEN,
+            Outcome::Known(verdict) => verdict,
+            Outcome::UnknownKey if is_newest => Err(code::REFUSED_TOKEN),
             // The key may have come into use a moment ago.
-            Outcome::UnknownKey => code::REFUSED_BUSY,
+            Outcome::UnknownKey => Err(code::REFUSED_BUSY),
         }
     }
 
@@ -225,7 +241,7 @@ impl Jwt {
         let keys = self.keys.read().clone();
         let refused = |reason: &str| {
             tracing::debug!(user, reason, "token refused");
-            Outcome::Known(code::REFUSED_TOKEN)
+            Outcome::Known(Err(code::REFUSED_TOKEN))
         };
         let Ok(header) = jsonwebtoken::decode_header(token) else {
             return refused("not a token");
@@ -255,15 +271,20 @@ impl Jwt {
     }
 
     /// What a token with the right signature says.
-    fn judge(&self, user: &str, claims: &Claims, now_s: f64) -> i32 {
+    fn judge(&self, user: &str, claims: &Claims, now_s: f64) -> Result<Valid, i32> {
         let refused = |reason: &str, code| {
             tracing::debug!(user, reason, "token refused");
-            code
+            Err(code)
         };
         // `as`: a few dozen.
         let leeway = self.settings.leeway_s as f64;
         if claims.sub.as_deref() != Some(user) {
             return refused("it is another user's (`sub`)", code::REFUSED_TOKEN);
+        }
+        let in_ms = |at: f64| at / 1000.0 > now_s - MILLISECONDS_SINCE_S;
+        if [claims.exp, claims.nbf].into_iter().flatten().any(in_ms) {
+            self.tell_milliseconds(user);
+            return refused("`exp` or `nbf` is in milliseconds", code::REFUSED_TOKEN);
         }
         match claims.exp {
             None if self.settings.require_exp => {
@@ -291,7 +312,22 @@ impl Jwt {
         if !fits {
             return refused("it is for somebody else (`aud`)", code::REFUSED_TOKEN);
         }
-        code::OK
+        // `as`: it saturates.
+        let until_s = claims.exp.map(|exp| (exp + leeway).ceil() as i64);
+        Ok(Valid { until_s })
+    }
+
+    /// Not for each token: whoever makes one so makes them all so.
+    fn tell_milliseconds(&self, user: &str) {
+        let mut told = self.told_milliseconds.lock();
+        if told.is_none_or(|at| at.elapsed() >= TELL_AGAIN) {
+            *told = Some(Instant::now());
+            tracing::warn!(
+                user,
+                "tokens are refused: their `exp` or `nbf` lies tens of thousands of \
+                years ahead, which is to say in milliseconds; both are seconds since 1970 (RFC 7519)"
+            );
+        }
     }
 }
 

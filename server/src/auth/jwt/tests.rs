@@ -23,7 +23,8 @@ fn code_of(jwt: &Jwt, claims: &Value) -> i32 {
     let key = EncodingKey::from_secret(KEY);
     let token = encode(&Header::default(), claims, &key).unwrap();
     match jwt.check("alice", &token, NOW) {
-        Outcome::Known(code) => code,
+        Outcome::Known(Ok(_)) => code::OK,
+        Outcome::Known(Err(code)) => code,
         Outcome::UnknownKey => panic!("unknown key"),
     }
 }
@@ -59,13 +60,14 @@ fn without_an_end_only_if_that_is_allowed() {
 fn only_one_newline_is_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key");
-    for (content, key) in [
-        (&b"abc\n"[..], &b"abc"[..]),
-        (b"abc\n\n", b"abc\n"),
-        (b"abc", b"abc"),
-        (b" abc \n", b" abc "),
+    for (after, of_key) in [
+        (&b"\n"[..], &b""[..]),
+        (b"\n\n", b"\n"),
+        (b"", b""),
+        (b" \n", b" "),
         (b"\xff\x00\n", b"\xff\x00"),
     ] {
+        let (content, key) = ([KEY, after].concat(), [KEY, of_key].concat());
         std::fs::write(&path, content).unwrap();
         let settings = settings::Jwt {
             key_file: Some(path.clone()),
@@ -73,16 +75,69 @@ fn only_one_newline_is_cut_off() {
         };
         let jwt = Jwt::open(&settings).unwrap();
         let claims = json!({"sub": "alice", "exp": NOW + 10.0});
-        let key = EncodingKey::from_secret(key);
+        let key = EncodingKey::from_secret(&key);
         let token = encode(&Header::default(), &claims, &key).unwrap();
-        assert_eq!(jwt.check("alice", &token, NOW), Outcome::Known(code::OK));
+        assert!(matches!(
+            jwt.check("alice", &token, NOW),
+            Outcome::Known(Ok(_))
+        ));
     }
-    std::fs::write(&path, "\n").unwrap();
-    let settings = settings::Jwt {
-        key_file: Some(path),
-        ..settings::Jwt::default()
+}
+
+#[test]
+fn s8_a_shared_key_that_can_be_guessed_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    let open = |content: &[u8]| {
+        std::fs::write(&path, content).unwrap();
+        let settings = settings::Jwt {
+            key_file: Some(path.clone()),
+            ..settings::Jwt::default()
+        };
+        Jwt::open(&settings)
+            .map(drop)
+            .map_err(|error| error.to_string())
     };
-    assert!(Jwt::open(&settings).is_err());
+    for short in [&b"\n"[..], b"x", &KEY[1..]] {
+        let refused = open(short).unwrap_err();
+        assert!(
+            refused.contains("empty") || refused.contains("32"),
+            "{refused}"
+        );
+    }
+    assert_eq!(open(KEY), Ok(()));
+    use base64::Engine as _;
+    let b64 = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&KEY[1..]);
+    let set = json!({"keys": [{"kty": "oct", "kid": "one", "k": b64}]}).to_string();
+    assert!(keys::from_set(set.as_bytes(), JwtAlgorithm::Hs256).is_err());
+}
+
+#[test]
+fn b23_an_end_in_milliseconds_is_no_end_in_the_year_58000() {
+    let (_dir, jwt) = jwt(|_| {});
+    let exp = |exp: f64| json!({"sub": "alice", "exp": exp});
+    assert_eq!(
+        code_of(&jwt, &exp((NOW + 60.0) * 1000.0)),
+        code::REFUSED_TOKEN
+    );
+    let nbf = json!({"sub": "alice", "exp": NOW + 60.0, "nbf": NOW * 1000.0});
+    assert_eq!(code_of(&jwt, &nbf), code::REFUSED_TOKEN);
+    assert_eq!(code_of(&jwt, &exp(NOW * 2.0)), code::OK, "the year 2077");
+}
+
+#[test]
+fn s4_it_is_known_until_when_a_token_is_valid() {
+    let (_dir, jwt) = jwt(|settings| settings.leeway_s = 10);
+    let key = EncodingKey::from_secret(KEY);
+    let until = |claims: Value| {
+        let token = encode(&Header::default(), &claims, &key).unwrap();
+        match jwt.check("alice", &token, NOW) {
+            Outcome::Known(Ok(valid)) => valid.until_s,
+            other => panic!("{other:?}"),
+        }
+    };
+    let exp = json!({"sub": "alice", "exp": NOW + 1.5});
+    assert_eq!(until(exp), Some(1_700_000_012));
 }
 
 #[test]
@@ -113,10 +168,10 @@ fn a_set_gives_the_key_that_a_token_names() {
         let token = encode(&header, &claims, &EncodingKey::from_secret(key)).unwrap();
         jwt.check("alice", &token, NOW)
     };
-    let refused = Outcome::Known(code::REFUSED_TOKEN);
-    assert_eq!(check(Some("one"), KEY), Outcome::Known(code::OK));
-    assert_eq!(check(Some("two"), other), Outcome::Known(code::OK));
-    assert_eq!(check(None, other), Outcome::Known(code::OK));
+    let refused = Outcome::Known(Err(code::REFUSED_TOKEN));
+    for (kid, key) in [(Some("one"), KEY), (Some("two"), other), (None, other)] {
+        assert!(matches!(check(kid, key), Outcome::Known(Ok(_))), "{kid:?}");
+    }
     assert_eq!(check(Some("one"), other), refused);
     assert_eq!(check(Some("three"), KEY), Outcome::UnknownKey);
 }
@@ -149,8 +204,8 @@ fn so_many_keys_and_none_beyond() {
         ..settings::Jwt::default()
     };
     let jwt = Jwt::open(&settings).unwrap();
-    let known = Outcome::Known(code::OK);
-    assert_eq!(jwt.check("alice", &token_of(max - 1), NOW), known);
+    let known = jwt.check("alice", &token_of(max - 1), NOW);
+    assert!(matches!(known, Outcome::Known(Ok(_))));
     let beyond = jwt.check("alice", &token_of(max), NOW);
     assert_eq!(beyond, Outcome::UnknownKey);
 }
@@ -182,7 +237,10 @@ async fn a_key_that_is_new_since_we_asked_is_to_be_tried_again() {
     };
     let opened = tokio::task::spawn_blocking(move || Jwt::open(&settings));
     let jwt = Arc::new(opened.await.unwrap().unwrap());
-    let verify = async |kid: usize| jwt.verify("alice", &token_of(kid), || NOW).await;
+    let verify = async |kid: usize| {
+        let verdict = jwt.verify("alice", &token_of(kid), || NOW).await;
+        verdict.map_or_else(|code| code, |_| code::OK)
+    };
     assert_eq!(verify(0).await, code::OK);
     assert_eq!(
         verify(1).await,

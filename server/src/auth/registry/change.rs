@@ -1,16 +1,15 @@
 //! What an operator does to accounts, keys and blocks: the commands of `tidings admin`, of the
 //! socket beside a running server, and of the API.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-
-use rusqlite::{Connection, params};
+use rusqlite::params;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tidings_core::{ids, limits};
+use tidings_core::ids::{self, Name};
+use tidings_core::limits;
 
 use super::network::Network;
-use super::{KEY_PREFIX, Registry, Role, Scope, read_roll, scram};
+use super::trail::{Act, Concerns};
+use super::{KEY_PREFIX, Registry, Role, Scope, scram};
 use crate::auth::crypt;
 
 /// Shortest password of an account. Longer ones are better; rules about characters are not.
@@ -52,7 +51,14 @@ pub enum Command {
         /// The new one.
         password: String,
     },
-    /// Removes an account; messages stay.
+    /// Makes an account something else; its password stays.
+    AccountRole {
+        /// Whose.
+        user: String,
+        /// What he is from now on.
+        role: Role,
+    },
+    /// Removes an account; messages stay. Whoever was an agent by it is none any more.
     AccountRemove {
         /// Whose.
         user: String,
@@ -87,6 +93,73 @@ pub enum Command {
     },
     /// Everybody who is shut out.
     BlockList,
+    /// Who changed what of all this, and whose sessions ended by it: the newest first.
+    AuditList {
+        /// Below this number; `None`: from the newest.
+        #[serde(default)]
+        before: Option<i64>,
+    },
+}
+
+/// Whose sessions end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// A user's.
+    User(Name),
+    /// Everybody's who comes from there.
+    Network(Network),
+}
+
+/// What of somebody's ends, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Revoked {
+    pub(crate) whose: Whose,
+    /// For whoever is ended, and for the log.
+    pub(crate) why: &'static str,
+    /// He is an agent no more, whatever a desk says of him.
+    pub(crate) no_agent: bool,
+}
+
+impl Revoked {
+    /// Whose, if it is one user's.
+    pub(crate) fn user(&self) -> Option<&str> {
+        match &self.whose {
+            Whose::User(user) => Some(user),
+            Whose::Network(_) => None,
+        }
+    }
+}
+
+impl Command {
+    /// What it ends, once it is done.
+    pub(crate) fn ends(&self) -> Option<Revoked> {
+        let (user, why, no_agent) = match self {
+            Command::AccountAdd { user, .. } => {
+                (user, "there is an account of this name now", false)
+            }
+            Command::AccountPassword { user, .. } => (user, "the password was changed", false),
+            Command::AccountRole { user, role } => (
+                user,
+                "the role of the account was changed",
+                *role == Role::User,
+            ),
+            Command::AccountRemove { user } => (user, "the account was removed", true),
+            Command::BlockUser { user, .. } => (user, "blocked", false),
+            Command::BlockAddress { address, .. } => {
+                return Some(Revoked {
+                    whose: Whose::Network(address.parse().ok()?),
+                    why: "blocked",
+                    no_agent: false,
+                });
+            }
+            _ => return None,
+        };
+        Some(Revoked {
+            whose: Whose::User(user.as_str().into()),
+            why,
+            no_agent,
+        })
+    }
 }
 
 /// Why something was not done.
@@ -111,72 +184,84 @@ fn refuse<T>(reason: impl Into<String>) -> Result<T, Fault> {
 }
 
 impl Registry {
-    /// Does it; blocks, for as long as hashing a password takes.
+    /// Does it, in the name of `by`; blocks, for as long as hashing a password takes.
     ///
     /// # Errors
     /// If it cannot be done; nothing has changed then.
-    pub fn execute(&self, command: Command, now_ms: i64) -> Result<Value, Fault> {
+    pub(crate) fn execute(&self, command: Command, now_ms: i64, by: &str) -> Result<Value, Fault> {
+        let act = |what| Act { by, now_ms, what };
         match command {
-            Command::KeyCreate { scope, name } => self.key_create(scope, &name, now_ms),
+            Command::KeyCreate { scope, name } => self.key_create(scope, &name, act("key create")),
             Command::KeyList => self.key_list(),
             Command::KeyRevoke { id } => {
                 let sql = "DELETE FROM api_key WHERE id = ?1";
-                self.change(|db| match db.execute(sql, [id])? {
-                    0 => refuse(format!("there is no key {id}")),
-                    _ => Ok(json!({ "id": id })),
+                self.change(act("key revoke"), Concerns::Key, |db| {
+                    match db.execute(sql, [id])? {
+                        0 => refuse(format!("there is no key {id}")),
+                        _ => Ok(json!({ "id": id })),
+                    }
                 })
             }
             Command::AccountAdd {
                 user,
                 role,
                 password,
-            } => self.account_add(&user, role, &password, now_ms),
+            } => self.account_add(&user, role, &password, act("account add")),
             Command::AccountPassword { user, password } => {
-                self.account_password(&user, &password, now_ms)
+                self.account_password(&user, &password, act("account password"))
+            }
+            Command::AccountRole { user, role } => {
+                let sql = "UPDATE account SET role = ?2 WHERE user = ?1";
+                let concerns = Concerns::User(&user);
+                self.change(act("account role"), concerns, |db| {
+                    match db.execute(sql, params![&user, role.to_string()])? {
+                        0 => refuse(format!("there is no account {user}")),
+                        _ => Ok(json!({ "user": user, "role": role })),
+                    }
+                })
             }
             Command::AccountRemove { user } => {
                 let sql = "DELETE FROM account WHERE user = ?1";
-                self.change(|db| match db.execute(sql, [&user])? {
-                    0 => refuse(format!("there is no account {user}")),
-                    _ => Ok(json!({ "user": user })),
+                let concerns = Concerns::User(&user);
+                self.change(act("account remove"), concerns, |db| {
+                    match db.execute(sql, [&user])? {
+                        0 => refuse(format!("there is no account {user}")),
+                        _ => Ok(json!({ "user": user })),
+                    }
                 })
             }
             Command::AccountList => self.account_list(),
             Command::BlockUser { user, reason } => {
                 check_user(user.strip_prefix('~').unwrap_or(&user))?;
-                self.block("user", &user, &reason, now_ms)
+                let concerns = Concerns::User(&user);
+                self.block("user", &user, &reason, concerns, act("block user"))
             }
             Command::BlockAddress { address, reason } => {
                 let network: Network = address.parse().map_err(Fault::Refused)?;
-                self.block("address", &network.to_string(), &reason, now_ms)
+                let network = network.to_string();
+                let concerns = Concerns::Address(&network);
+                self.block("address", &network, &reason, concerns, act("block address"))
             }
-            Command::UnblockUser { user } => self.unblock("user", &user),
+            Command::UnblockUser { user } => {
+                let concerns = Concerns::Keeps(&user);
+                self.unblock("user", &user, concerns, act("unblock user"))
+            }
             Command::UnblockAddress { address } => {
                 let network: Network = address.parse().map_err(Fault::Refused)?;
-                self.unblock("address", &network.to_string())
+                let network = network.to_string();
+                let concerns = Concerns::Address(&network);
+                self.unblock("address", &network, concerns, act("unblock address"))
             }
             Command::BlockList => self.block_list(),
+            Command::AuditList { before } => self.audit(before),
         }
     }
 
-    /// Changes the file, then what is in memory.
-    fn change(
-        &self,
-        change: impl FnOnce(&Connection) -> Result<Value, Fault>,
-    ) -> Result<Value, Fault> {
-        let db = self.db.lock();
-        let value = change(&db)?;
-        let roll = read_roll(&db)?;
-        *self.roll.write() = Arc::new(roll);
-        self.version.fetch_add(1, Ordering::AcqRel);
-        Ok(value)
-    }
-
-    fn key_create(&self, scope: Scope, name: &str, now_ms: i64) -> Result<Value, Fault> {
+    fn key_create(&self, scope: Scope, name: &str, act: Act<'_>) -> Result<Value, Fault> {
         check_text("the name", name)?;
         let key = format!("{KEY_PREFIX}{}", crypt::to_base64(&crypt::random::<32>()));
         let hash = crypt::sha256(key.as_bytes());
-        self.change(|db| {
+        self.change(act, Concerns::Key, |db| {
             let count: usize = db.query_row("SELECT count(*) FROM api_key", [], |r| r.get(0))?;
             if count >= limits::API_KEYS_MAX {
                 let max = limits::API_KEYS_MAX;
@@ -186,7 +271,7 @@ impl Registry {
             }
             db.execute(
                 "INSERT INTO api_key (hash, scope, name, created_ms) VALUES (?1, ?2, ?3, ?4)",
-                params![&hash[..], scope.to_string(), name, now_ms],
+                params![&hash[..], scope.to_string(), name, act.now_ms],
             )?;
             Ok(json!({ "id": db.last_insert_rowid(), "scope": scope, "name": name, "key": key }))
         })
@@ -209,69 +294,76 @@ impl Registry {
         user: &str,
         role: Role,
         password: &str,
-        now_ms: i64,
+        act: Act<'_>,
     ) -> Result<Value, Fault> {
         check_user(user)?;
         check_password(password)?;
-        if !self.account_insert(user, role, password, now_ms)? {
-            return refuse(format!(
-                "there is an account {user} already: change its password, or remove it first"
-            ));
-        }
-        Ok(json!({ "user": user, "role": role }))
+        self.account_insert(user, role, password, false, act)
     }
 
-    /// Without a look at the password; false if there is such an account already.
-    pub(crate) fn account_insert(
+    /// Without a look at the password.
+    pub(super) fn account_insert(
         &self,
         user: &str,
         role: Role,
         password: &str,
-        now_ms: i64,
-    ) -> Result<bool, Fault> {
+        demo: bool,
+        act: Act<'_>,
+    ) -> Result<Value, Fault> {
         let hash = crypt::hash_password(password).map_err(Fault::Storage)?;
         let scram = scram::derive(password);
-        let mut is_new = false;
-        self.change(|db| {
+        self.change(act, Concerns::User(user), |db| {
             let done = db.execute(
-                "INSERT INTO account (user, role, hash, scram, created_ms, changed_ms) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?5) ON CONFLICT DO NOTHING",
-                params![user, role.to_string(), hash, scram, now_ms],
+                "INSERT INTO account (user, role, hash, scram, created_ms, changed_ms, demo) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT DO NOTHING",
+                params![user, role.to_string(), hash, scram, act.now_ms, demo],
             )?;
-            is_new = done > 0;
-            Ok(Value::Null)
-        })?;
-        Ok(is_new)
+            match done {
+                0 => refuse(format!(
+                    "there is an account {user} already: change its password, or remove it first"
+                )),
+                _ => Ok(json!({ "user": user, "role": role })),
+            }
+        })
     }
 
-    fn account_password(&self, user: &str, password: &str, now_ms: i64) -> Result<Value, Fault> {
+    fn account_password(&self, user: &str, password: &str, act: Act<'_>) -> Result<Value, Fault> {
         check_password(password)?;
         let hash = crypt::hash_password(password).map_err(Fault::Storage)?;
         let scram = scram::derive(password);
-        let sql = "UPDATE account SET hash = ?2, scram = ?3, changed_ms = ?4 WHERE user = ?1";
-        self.change(
-            |db| match db.execute(sql, params![user, hash, scram, now_ms])? {
+        let sql = "UPDATE account SET hash = ?2, scram = ?3, changed_ms = ?4, demo = 0 \
+                   WHERE user = ?1";
+        self.change(act, Concerns::User(user), |db| {
+            match db.execute(sql, params![user, hash, scram, act.now_ms])? {
                 0 => refuse(format!("there is no account {user}")),
                 _ => Ok(json!({ "user": user })),
-            },
-        )
+            }
+        })
     }
 
     fn account_list(&self) -> Result<Value, Fault> {
-        let sql = "SELECT user, role, created_ms, changed_ms FROM account ORDER BY user";
+        let sql = "SELECT user, role, created_ms, changed_ms, demo FROM account ORDER BY user";
         self.list("accounts", sql, |row| {
             Ok(json!({
                 "user": row.get::<_, String>(0)?,
                 "role": row.get::<_, String>(1)?,
                 "created_ms": row.get::<_, i64>(2)?,
                 "changed_ms": row.get::<_, i64>(3)?,
+                "demo": row.get::<_, bool>(4)?,
             }))
         })
     }
 
-    fn block(&self, kind: &str, what: &str, reason: &str, now_ms: i64) -> Result<Value, Fault> {
+    fn block(
+        &self,
+        kind: &str,
+        what: &str,
+        reason: &str,
+        concerns: Concerns<'_>,
+        act: Act<'_>,
+    ) -> Result<Value, Fault> {
         check_text("the reason", reason)?;
-        self.change(|db| {
+        self.change(act, concerns, |db| {
             let count: usize = db.query_row("SELECT count(*) FROM block", [], |r| r.get(0))?;
             if count >= limits::BLOCKS_MAX {
                 let max = limits::BLOCKS_MAX;
@@ -282,15 +374,21 @@ impl Registry {
             db.execute(
                 "INSERT INTO block (kind, what, reason, since_ms) VALUES (?1, ?2, ?3, ?4) \
                  ON CONFLICT DO UPDATE SET reason = excluded.reason",
-                params![kind, what, reason, now_ms],
+                params![kind, what, reason, act.now_ms],
             )?;
             Ok(json!({ "kind": kind, "what": what }))
         })
     }
 
-    fn unblock(&self, kind: &str, what: &str) -> Result<Value, Fault> {
+    fn unblock(
+        &self,
+        kind: &str,
+        what: &str,
+        concerns: Concerns<'_>,
+        act: Act<'_>,
+    ) -> Result<Value, Fault> {
         let sql = "DELETE FROM block WHERE kind = ?1 AND what = ?2";
-        self.change(|db| match db.execute(sql, [kind, what])? {
+        self.change(act, concerns, |db| match db.execute(sql, [kind, what])? {
             0 => refuse(format!("the {kind} {what} is not blocked")),
             _ => Ok(json!({ "kind": kind, "what": what })),
         })
@@ -308,7 +406,7 @@ impl Registry {
         })
     }
 
-    fn list(
+    pub(super) fn list(
         &self,
         name: &str,
         sql: &str,

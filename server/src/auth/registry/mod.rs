@@ -5,18 +5,19 @@
 //! Methods block unless they say that they do not.
 
 mod change;
+pub(super) mod demo;
 mod network;
 pub(super) mod scram;
 #[cfg(test)]
 mod tests;
+mod trail;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
@@ -27,13 +28,25 @@ use tidings_core::limits;
 use super::crypt::{self, Digest};
 use crate::store::{self, seal};
 pub use change::{Command, Fault};
-use network::Networks;
+pub(crate) use change::{Revoked, Whose};
+pub use network::Network;
+pub(crate) use network::Networks;
+pub(crate) use trail::Act;
+use trail::read_roll;
 
 /// Its name in the data directory.
 pub(crate) const FILE: &str = "accounts.db";
 /// How the API's keys begin, so that one that leaks can be found and is known for what it is.
 const KEY_PREFIX: &str = "tidings_";
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
+/// The migration from which on accounts of the demo are marked.
+const MARKS_DEMO: usize = 3;
+/// Nothing that was issued lasts longer: a version older than this is needed for nothing.
+const ISSUED_MS_MAX: i64 = 366 * 24 * 3_600_000;
 
 /// Tables whose rows are watched over.
 const SEALED: &[&str] = &["account", "api_key", "block"];
@@ -88,24 +101,46 @@ macro_rules! words {
 words!(Scope, "read" => Scope::Read, "send" => Scope::Send, "admin" => Scope::Admin);
 words!(Role, "user" => Role::User, "agent" => Role::Agent, "admin" => Role::Admin);
 
+/// What an account is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) role: Role,
+    /// Its password is one that everybody knows.
+    pub(crate) demo: bool,
+}
+
 /// What a login asks, in memory.
 #[derive(Debug, Default)]
 struct Roll {
     blocked_users: HashSet<Box<str>>,
     blocked_addresses: Networks,
-    /// Agents and administrators, and when their passwords were set, milliseconds since 1970 UTC.
-    staff: HashMap<Box<str>, i64>,
+    accounts: HashMap<Box<str>, Standing>,
+    /// Of credentials, also of those that are gone.
+    versions: HashMap<Box<str>, i64>,
     /// By digest: what it permits, and its number in the list.
     keys: HashMap<Digest, (Scope, i64)>,
+}
+
+/// The hash of an account's password, and what goes with it.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) hash: String,
+    pub(crate) role: Role,
+    /// Of the credential.
+    pub(crate) version: i64,
 }
 
 /// Accounts, keys and blocks.
 #[derive(Debug)]
 pub struct Registry {
     db: Mutex<Connection>,
-    roll: RwLock<Arc<Roll>>,
+    roll: RwLock<Roll>,
     /// Rises with each change, so that what was remembered of a password can be forgotten.
     version: AtomicU64,
+    /// Rises with each other `auth.mode`.
+    epoch: AtomicI64,
+    /// Accounts of the demo are good for something.
+    demo: AtomicBool,
 }
 
 impl Registry {
@@ -159,12 +194,42 @@ impl Registry {
             transaction.pragma_update(None, "user_version", number + 1)?;
             transaction.commit()?;
         }
+        if (1..MARKS_DEMO).contains(&version) {
+            demo::mark_those_from_before(&db)?;
+        }
+        let epoch = db.query_row("SELECT epoch FROM door", [], |row| row.get(0))?;
         let roll = read_roll(&db)?;
         Ok(Registry {
             db: Mutex::new(db),
-            roll: RwLock::new(Arc::new(roll)),
+            roll: RwLock::new(roll),
             version: AtomicU64::new(0),
+            epoch: AtomicI64::new(epoch),
+            demo: AtomicBool::new(false),
         })
+    }
+
+    /// From now on things are issued in this `auth.mode`; what was issued in another one is void.
+    pub(crate) fn enter_mode(&self, mode: &str, now_ms: i64) -> Result<(), Fault> {
+        let db = self.db.lock();
+        db.execute(
+            "UPDATE door SET mode = ?1, epoch = epoch + 1 WHERE mode <> ?1",
+            [mode],
+        )?;
+        // Names without an account whose last change is older than anything that was issued.
+        db.execute(
+            "DELETE FROM principal WHERE changed_ms < ?1 \
+             AND user NOT IN (SELECT user FROM account)",
+            [now_ms - ISSUED_MS_MAX],
+        )?;
+        let epoch = db.query_row("SELECT epoch FROM door", [], |row| row.get(0))?;
+        self.epoch.store(epoch, Ordering::Release);
+        *self.roll.write() = read_roll(&db)?;
+        Ok(())
+    }
+
+    /// What is issued now belongs to this epoch. Does not block.
+    pub(crate) fn epoch(&self) -> i64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     /// Copies the file while it is in use.
@@ -188,15 +253,14 @@ impl Registry {
         self.roll.read().blocked_addresses.contains(address)
     }
 
-    /// True for agents and administrators. Does not block.
-    pub(crate) fn is_staff(&self, user: &str) -> bool {
-        self.roll.read().staff.contains_key(user)
+    /// What an account is; `None` if there is none. Does not block.
+    pub(crate) fn standing(&self, user: &str) -> Option<Standing> {
+        self.roll.read().accounts.get(user).copied()
     }
 
-    /// When the password of an agent or administrator was set, milliseconds since 1970 UTC; `None`
-    /// for everybody else. Does not block.
-    pub(crate) fn staff_since_ms(&self, user: &str) -> Option<i64> {
-        self.roll.read().staff.get(user).copied()
+    /// The version of a user's credential; 0 for whom we never had one of. Does not block.
+    pub(crate) fn version_of(&self, user: &str) -> i64 {
+        self.roll.read().versions.get(user).copied().unwrap_or(0)
     }
 
     /// What a key permits, and its number; `None` if there is no such key. Does not block.
@@ -214,14 +278,40 @@ impl Registry {
         self.version.load(Ordering::Acquire)
     }
 
-    /// The hash of an account's password, and what the account is.
-    pub(crate) fn password_hash(&self, user: &str) -> Result<Option<(String, Role)>, Fault> {
-        let sql = "SELECT hash, role FROM account WHERE user = ?1";
-        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, String>(1)?));
+    /// The hash of an account's password. An account of the demo is none, unless this is one.
+    pub(crate) fn password(&self, user: &str) -> Result<Option<Known>, Fault> {
+        let sql = "SELECT hash, role, version, demo FROM account \
+                   JOIN principal USING (user) WHERE user = ?1";
+        let row = |row: &rusqlite::Row<'_>| {
+            let role: String = row.get(1)?;
+            let known = Known {
+                hash: row.get(0)?,
+                role: role.parse().unwrap_or(Role::User),
+                version: row.get(2)?,
+            };
+            Ok((known, row.get::<_, bool>(3)?))
+        };
         let db = self.db.lock();
-        let found: Option<(String, String)> = db.query_row(sql, [user], row).optional()?;
-        let known = found.map(|(hash, role)| (hash, role.parse().unwrap_or(Role::User)));
-        Ok(known)
+        let found = db.query_row(sql, [user], row).optional()?;
+        Ok(found.and_then(|(known, demo)| self.is_good(user, demo).then_some(known)))
+    }
+
+    /// False for an account whose password everybody knows, where that is not wanted.
+    fn is_good(&self, user: &str, demo: bool) -> bool {
+        let good = !demo || self.demo.load(Ordering::Acquire);
+        if !good {
+            tracing::warn!(
+                user,
+                "refused: an account of serve --demo, whose password everybody knows: \
+                give it another one with `tidings admin account passwd`, or remove it"
+            );
+        }
+        good
+    }
+
+    /// From now on accounts of the demo may log in. Does not block.
+    pub(crate) fn allow_demo(&self) {
+        self.demo.store(true, Ordering::Release);
     }
 }
 
@@ -235,33 +325,4 @@ pub(crate) fn restrict(path: &Path) -> std::io::Result<()> {
     #[cfg(not(unix))]
     let _ = path;
     Ok(())
-}
-
-fn read_roll(db: &Connection) -> rusqlite::Result<Roll> {
-    let mut roll = Roll::default();
-    let mut blocks = db.prepare("SELECT kind, what FROM block")?;
-    let mut rows = blocks.query([])?;
-    while let Some(row) = rows.next()? {
-        let (kind, what): (String, String) = (row.get(0)?, row.get(1)?);
-        match (&*kind, what.parse()) {
-            ("address", Ok(network)) => roll.blocked_addresses.insert(network),
-            ("user", _) => drop(roll.blocked_users.insert(what.into())),
-            _ => {}
-        }
-    }
-    let mut staff = db.prepare("SELECT user, changed_ms FROM account WHERE role <> 'user'")?;
-    let mut rows = staff.query([])?;
-    while let Some(row) = rows.next()? {
-        let user: String = row.get(0)?;
-        roll.staff.insert(user.into(), row.get(1)?);
-    }
-    let mut keys = db.prepare("SELECT hash, scope, id FROM api_key")?;
-    let mut rows = keys.query([])?;
-    while let Some(row) = rows.next()? {
-        let (hash, scope): (Vec<u8>, String) = (row.get(0)?, row.get(1)?);
-        if let (Ok(hash), Ok(scope)) = (Digest::try_from(hash), scope.parse()) {
-            roll.keys.insert(hash, (scope, row.get(2)?));
-        }
-    }
-    Ok(roll)
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 /// `192.0.2.1`, `192.0.2.0/24`, `2001:db8::/48`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Network {
+pub struct Network {
     first: IpAddr,
     bits: u8,
 }
@@ -28,6 +28,12 @@ impl Network {
             }
         };
         Some(Network { first, bits })
+    }
+
+    /// True if the address lies in it.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        Network::new(address, self.bits) == Some(*self)
     }
 
     fn is_single(&self) -> bool {

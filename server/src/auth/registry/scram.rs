@@ -32,11 +32,12 @@ pub(in crate::auth) enum Known {
 impl Registry {
     /// What is kept of an account's password for SCRAM.
     pub(in crate::auth) fn scram(&self, user: &str) -> Result<Known, Fault> {
-        let sql = "SELECT scram FROM account WHERE user = ?1";
+        let sql = "SELECT scram, demo FROM account WHERE user = ?1";
         let db = self.db.lock();
-        let found: Option<Option<String>> =
-            db.query_row(sql, [user], |row| row.get(0)).optional()?;
-        match found {
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let found: Option<(Option<String>, bool)> = db.query_row(sql, [user], row).optional()?;
+        let found = found.filter(|(_, demo)| self.is_good(user, *demo));
+        match found.map(|(scram, _)| scram) {
             None => Ok(Known::Nobody),
             Some(None) => Ok(Known::Older),
             Some(Some(text)) => parse(&text)
@@ -51,6 +52,7 @@ pub(super) fn derive(password: &str) -> String {
     let salt = crypt::random::<16>();
     let mut salted = [0; 32];
     let rounds = NonZeroU32::new(ROUNDS).unwrap_or(NonZeroU32::MIN);
+    let password = crypt::normal(password);
     let password = password.as_bytes();
     pbkdf2::derive(
         pbkdf2::PBKDF2_HMAC_SHA256,
@@ -96,7 +98,7 @@ mod tests {
             role: Role::Agent,
             password: "correct horse".to_owned(),
         };
-        registry.execute(add, 1).unwrap();
+        registry.execute(add, 1, "test").unwrap();
         let keys = |registry: &Registry| match registry.scram("wang") {
             Ok(Known::Keys(keys)) => keys,
             other => panic!("{other:?}"),
@@ -107,7 +109,7 @@ mod tests {
             user: "wang".to_owned(),
             password: "battery staple".to_owned(),
         };
-        registry.execute(change, 2).unwrap();
+        registry.execute(change, 2, "test").unwrap();
         assert!(keys(&registry) != first);
         registry
             .db
