@@ -2,7 +2,7 @@
 //! times. What sets something up for the whole process (a log's subscriber) is a file of its own
 //! beside this folder.
 //!
-//! `api` `desk` `desk_http` `embed` `ocim` `support` set servers up; the others are tests.
+//! `api` `desk` `desk_http` `embed` `ocim` `support` set servers up, `schema` reads the API's description; the others are tests.
 
 #![allow(clippy::unwrap_used)] // in a test a panic is the report
 
@@ -12,6 +12,7 @@ mod api_messages;
 mod api_pages;
 mod api_people;
 mod api_rules;
+mod api_schema;
 mod auth_accounts;
 mod auth_jwt;
 mod auth_webhook;
@@ -41,6 +42,7 @@ mod ocim_polling;
 mod ocim_rows;
 mod ocim_rows_desk;
 mod ocim_websocket;
+mod schema;
 mod support;
 mod tls;
 mod tls_client;

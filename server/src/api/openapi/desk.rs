@@ -214,7 +214,7 @@ fn example(kind: &str) -> Value {
 fn put(schema: &str, kind: &str) -> Value {
     let answer = ok(
         &format!("Desk{schema}"),
-        "What it has become; 201 if it is new.",
+        "What it has become; it was there.",
     );
     let id = format!("putDesk{schema}");
     let summary = format!("Make or change {}", article(kind));
@@ -235,14 +235,15 @@ fn put(schema: &str, kind: &str) -> Value {
         } },
     }));
     call.problems = &["404", "409", "413", "415"];
-    with_accounts(
-        call,
-        if kind == "reply" {
-            "As all settings, and supervisors of the tenant."
-        } else {
-            ADMIN
-        },
-    )
+    let may = match kind {
+        "reply" => "As all settings, and supervisors of the tenant.",
+        _ => ADMIN,
+    };
+    let mut described = with_accounts(call, may);
+    let mut made = described["responses"]["200"].clone();
+    made["description"] = json!("What it has become; it is new.");
+    described["responses"]["201"] = made;
+    described
 }
 
 fn remove(schema: &str, kind: &str) -> Value {
@@ -479,8 +480,8 @@ fn report() -> Value {
          `service_level` is those answered in time, of all offered but those who gave up within 5 s; \
          `abandonment` is of all offered; `satisfied` those with 4 or 5 stars, of all rated; \
          `response_rate` the rated, of all answered. Lists have at most {} rows: go on with `after` \
-         from `next` (CSV: the header `Next-After`). In CSV a text that a spreadsheet would take \
-         for a formula begins with an apostrophe.",
+         from `next` (CSV: the header `Next-After`). In CSV every text is quoted, and one that a \
+         spreadsheet would take for a formula begins with an apostrophe.",
         limits::DESK_REPORT_ROWS_MAX
     );
     let report =
@@ -492,6 +493,11 @@ fn report() -> Value {
         in_query("from", number(), "Since; 30 days before `to` otherwise."),
         in_query("to", number(), "Up to, without it; now otherwise."),
         in_query("format", format, "As what."),
+        in_query(
+            "bom",
+            json!({ "type": "boolean", "default": false }),
+            "CSV: behind a byte-order mark, without which some spreadsheets do not read UTF-8.",
+        ),
         in_query("answer_within_ms", within, "Of teams: what counts for the service level."),
         in_query("after", text(), "Of lists: the `next` of the page before."),
         limit(limits::DESK_REPORT_ROWS_MAX),
