@@ -437,6 +437,9 @@ pub const API_BODY_BYTES_MAX: usize = 1 << 20;
 /// Receivers that one call of the API may name.
 /// Beyond: 422.
 pub const API_RECIPIENTS_MAX: usize = 1000;
+/// Messages of one call with several.
+/// Beyond: 422.
+pub const API_BATCH_MESSAGES_MAX: usize = 1000;
 /// Receivers of one page of a message to everybody (`*`).
 /// Beyond: the answer says where the next begins.
 pub const API_EVERYBODY_PAGE_MAX: usize = 1000;

@@ -7,7 +7,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use parking_lot::Mutex;
 use serde_json::Value;
 use sha1::{Digest as _, Sha1};
@@ -49,7 +51,7 @@ pub(super) struct Key {
 
 /// The place of one call's answer. Held while the call is carried out, so that the same call at
 /// the same time waits for its outcome.
-pub(super) type Slot = tokio::sync::OwnedMutexGuard<Option<Answer>>;
+type Slot = tokio::sync::OwnedMutexGuard<Option<Answer>>;
 
 impl Key {
     pub(super) fn read(headers: &HeaderMap, caller: Caller) -> Result<Option<Key>, Problem> {
@@ -94,16 +96,75 @@ impl Key {
     }
 }
 
+/// A call that is carried out now, and once for its key, if it has one.
+#[derive(Debug)]
+pub(super) struct Once(Option<(Key, Slot)>);
+
+impl Once {
+    pub(super) fn key(&self) -> Option<&Key> {
+        self.0.as_ref().map(|(key, _)| key)
+    }
+}
+
+/// What becomes of a call.
+pub(super) enum Begun {
+    /// It was carried out before: this was the answer.
+    Replayed(Response),
+    /// It is to be carried out; [`Answers::finish`] takes its outcome.
+    New(Once),
+}
+
 impl Answers {
+    /// Begins a call with this body.
+    pub(super) async fn begin(
+        &self,
+        headers: &HeaderMap,
+        caller: Caller,
+        body: &[u8],
+    ) -> Result<Begun, Problem> {
+        let Some(key) = Key::read(headers, caller)? else {
+            return Ok(Begun::New(Once(None)));
+        };
+        let slot = self.enter(&key, body).await?;
+        let Some((status, answer)) = &*slot else {
+            return Ok(Begun::New(Once(Some((key, slot)))));
+        };
+        let mut response = (*status, Json(answer)).into_response();
+        let replayed = HeaderValue::from_static("true");
+        response
+            .headers_mut()
+            .insert("idempotency-replayed", replayed);
+        Ok(Begun::Replayed(response))
+    }
+
+    /// Ends a call: its answer is remembered, unless a part of it may still succeed.
+    pub(super) fn finish(
+        &self,
+        once: Once,
+        outcome: Result<Answer, Problem>,
+    ) -> Result<Response, Problem> {
+        if let Some((key, slot)) = once.0 {
+            let remembered = match &outcome {
+                Ok((_, answer)) if is_unfinished(answer) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, Value::Null)
+                }
+                Ok(answer) => answer.clone(),
+                Err(problem) => (problem.status(), Value::Null),
+            };
+            self.remember(&key, slot, &remembered);
+        }
+        outcome.map(|(status, answer)| (status, Json(answer)).into_response())
+    }
+
     /// Waits for the same call, if it is under way. The slot holds the answer if there is one.
-    pub(super) async fn enter(&self, key: &Key, body: &[u8]) -> Result<Slot, Problem> {
+    async fn enter(&self, key: &Key, body: &[u8]) -> Result<Slot, Problem> {
         let body = xxh3_128(body);
         let slot = self.table.lock().enter(key, body)?;
         Ok(slot.lock_owned().await)
     }
 
     /// Remembers the answer. Refusals that may pass are not remembered: the call may be repeated.
-    pub(super) fn remember(&self, key: &Key, mut slot: Slot, answer: &Answer) {
+    fn remember(&self, key: &Key, mut slot: Slot, answer: &Answer) {
         if answer.0.is_success() {
             self.table.lock().weigh(key, &answer.1);
             *slot = Some(answer.clone());
@@ -112,6 +173,13 @@ impl Answers {
             self.table.lock().forget(key);
         }
     }
+}
+
+/// Some of the messages were refused for a reason that passes.
+fn is_unfinished(answer: &Value) -> bool {
+    let messages = answer["messages"].as_array();
+    let mut refused = messages.into_iter().flatten().map(|one| &one["problem"]);
+    refused.any(|problem| problem["status"].as_u64() >= Some(500))
 }
 
 impl Table {

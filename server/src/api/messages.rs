@@ -1,4 +1,4 @@
-//! `POST /messages` and `GET /messages/{id}`.
+//! `POST /messages`, `POST /messages/batch` and `GET /messages/{id}`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use tidings_core::message::{Message, MessageRef};
 use super::Api;
 use super::access::Caller;
 use super::extract::{Asked, Input, Named, page};
-use super::idempotency::Key;
+use super::idempotency::{Begun, Key};
 use super::problem::Problem;
 use crate::handle::{Send, Sent};
 use crate::router::Deliveries;
@@ -52,31 +52,88 @@ pub(super) async fn send(
     headers: HeaderMap,
     input: Input<NewMessage>,
 ) -> Result<Response, Problem> {
-    let Some(key) = Key::read(&headers, caller)? else {
-        let answer = carry_out(&api, input.value, None).await?;
-        return Ok((StatusCode::CREATED, Json(answer)).into_response());
+    let once = match api.answers.begin(&headers, caller, &input.bytes).await? {
+        Begun::Replayed(answer) => return Ok(answer),
+        Begun::New(once) => once,
     };
-    let slot = api.answers.enter(&key, &input.bytes).await?;
-    if let Some((status, answer)) = &*slot {
-        let mut response = (*status, Json(answer)).into_response();
-        let replayed = HeaderValue::from_static("true");
-        response
-            .headers_mut()
-            .insert("idempotency-replayed", replayed);
-        return Ok(response);
+    let done = carry_out(&api, input.value, once.key()).await;
+    let done = done.map(|answer| (StatusCode::CREATED, answer));
+    api.answers.finish(once, done)
+}
+
+/// The body of `POST /messages/batch`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewMessages {
+    messages: Vec<OneMessage>,
+}
+
+/// One of several messages.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OneMessage {
+    to: String,
+    text: String,
+    #[serde(default)]
+    from: Option<String>,
+    #[serde(default, rename = "type")]
+    typeu: Option<i32>,
+    #[serde(default)]
+    qos: Option<bool>,
+}
+
+pub(super) async fn send_batch(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    input: Input<NewMessages>,
+) -> Result<Response, Problem> {
+    let once = match api.answers.begin(&headers, caller, &input.bytes).await? {
+        Begun::Replayed(answer) => return Ok(answer),
+        Begun::New(once) => once,
+    };
+    let done = carry_out_all(&api, input.value.messages, once.key()).await;
+    let done = done.map(|answer| (StatusCode::OK, answer));
+    api.answers.finish(once, done)
+}
+
+/// Sends messages in their order; each has an answer of its own, in the same order.
+async fn carry_out_all(
+    api: &Api,
+    new: Vec<OneMessage>,
+    key: Option<&Key>,
+) -> Result<Value, Problem> {
+    let max = limits::API_BATCH_MESSAGES_MAX;
+    if new.is_empty() || new.len() > max {
+        let detail = format!("a call has 1 to {max} messages");
+        let problem = Problem::unprocessable(detail).field("messages");
+        return Err(problem.limit(max, new.len()));
     }
-    match carry_out(&api, input.value, Some(&key)).await {
-        Ok(answer) => {
-            let answer = (StatusCode::CREATED, answer);
-            api.answers.remember(&key, slot, &answer);
-            Ok((answer.0, Json(answer.1)).into_response())
+    let to: Vec<Name> = new.iter().map(|one| one.to.as_str().into()).collect();
+    let sends = new.into_iter().enumerate().map(|(at, one)| {
+        let mut send = api.handle.send(one.to.as_str(), one.text);
+        if let Some(from) = one.from {
+            send = send.from(from);
         }
-        Err(problem) => {
-            api.answers
-                .remember(&key, slot, &(problem.status(), Value::Null));
-            Err(problem)
+        if let Some(typeu) = one.typeu {
+            send = send.typeu(typeu);
         }
-    }
+        if let Some(key) = key {
+            // Two of them may be for the same receiver.
+            send = send.id(key.message_id(&format!("{at}\n{}", one.to)));
+        }
+        match one.qos {
+            Some(false) => send.without_qos(),
+            _ => send,
+        }
+    });
+    let outcomes = api.handle.send_all(sends).await;
+    let answers = to.iter().zip(outcomes).map(|(to, outcome)| match outcome {
+        Ok(Sent { id, seq, .. }) => json!({ "to": &**to, "id": &*id, "seq": seq }),
+        Err(error) => json!({ "to": &**to, "problem": Problem::from(error).json() }),
+    });
+    let answers: Vec<Value> = answers.collect();
+    Ok(json!({ "messages": answers }))
 }
 
 async fn carry_out(api: &Api, new: NewMessage, key: Option<&Key>) -> Result<Value, Problem> {

@@ -70,6 +70,7 @@ pub(crate) fn service(handle: Handle, (access, desks): (Access, Desks), ocim: Ar
 fn routes(api: Arc<Api>) -> Routes {
     let guarded = Routes::new()
         .route("/messages", post(messages::send))
+        .route("/messages/batch", post(messages::send_batch))
         .route("/messages/{id}", get(messages::find))
         .route("/users", get(users::list))
         .route("/users/{id}", get(users::show))

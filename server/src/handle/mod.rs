@@ -18,7 +18,6 @@ pub(crate) use send::new_id;
 pub use send::{Send, SendError, Sent};
 
 use std::collections::BTreeMap;
-use std::future::IntoFuture as _;
 use std::sync::{Arc, Weak};
 
 use tidings_core::ids::{self, Address, Name, NameError, SERVER};
@@ -115,25 +114,17 @@ impl Handle {
             .await
     }
 
-    /// Several messages; answers in their order.
+    /// Several messages, taken in their order; answers in the same.
     pub async fn send_all(
         &self,
         messages: impl IntoIterator<Item = Send>,
     ) -> Vec<Result<Sent, SendError>> {
         let mut outcomes = Vec::new();
-        let mut under_way: std::collections::VecDeque<tokio::task::JoinHandle<_>> =
-            std::collections::VecDeque::new();
-        for message in messages {
+        let mut messages = messages.into_iter().peekable();
+        while messages.peek().is_some() {
             // So many together share a commit; more would only wait in memory.
-            if under_way.len() >= limits::UNDECIDED_PER_SESSION_MAX
-                && let Some(first) = under_way.pop_front()
-            {
-                outcomes.push(joined(first).await);
-            }
-            under_way.push_back(tokio::spawn(message.into_future()));
-        }
-        for task in under_way {
-            outcomes.push(joined(task).await);
+            let together = messages.by_ref().take(limits::UNDECIDED_PER_SESSION_MAX);
+            outcomes.extend(Send::run_all(together.collect()).await);
         }
         outcomes
     }
@@ -287,10 +278,6 @@ impl Handle {
     pub fn notices_missed(&self) -> u64 {
         self.router().map_or(0, |router| router.notices_missed())
     }
-}
-
-async fn joined(task: tokio::task::JoinHandle<Result<Sent, SendError>>) -> Result<Sent, SendError> {
-    task.await.unwrap_or(Err(SendError::Stopped))
 }
 
 fn name_error(what: &'static str, name: &str, problem: NameError) -> HandleError {

@@ -147,41 +147,58 @@ impl Send {
 
     async fn run(self) -> Result<Sent, SendError> {
         self.check()?;
-        let id = self.id.clone().unwrap_or_else(new_id);
         if !self.qos {
-            return self.pass(id).await;
+            return self.pass().await;
         }
         let router = self.handle.router.upgrade().ok_or(SendError::Stopped)?;
-        let draft = Draft {
+        let draft = self.draft(router.wall_ms());
+        let (id, to) = (draft.id.clone(), draft.to.clone());
+        outcome(id, to, router.submit(draft).await)
+    }
+
+    /// Several, in their order.
+    pub(super) async fn run_all(messages: Vec<Send>) -> Vec<Result<Sent, SendError>> {
+        let mut outcomes = Vec::with_capacity(messages.len());
+        let mut drafts = Vec::new();
+        let mut submitted = Vec::new();
+        let mut router = None;
+        for (at, message) in messages.into_iter().enumerate() {
+            if let Err(error) = message.check() {
+                outcomes.push(Err(error));
+            } else if !message.qos {
+                outcomes.push(message.pass().await);
+            } else if let Some(known) = message.handle.router.upgrade() {
+                let draft = message.draft(known.wall_ms());
+                submitted.push((at, draft.id.clone(), draft.to.clone()));
+                drafts.push(draft);
+                router = Some(known);
+                outcomes.push(Err(SendError::Stopped)); // until it is known
+            } else {
+                outcomes.push(Err(SendError::Stopped));
+            }
+        }
+        if let Some(router) = router {
+            let mut decided = router.submit_all(drafts).await.into_iter();
+            for (at, id, to) in submitted {
+                outcomes[at] = outcome(id, to, decided.next());
+            }
+        }
+        outcomes
+    }
+
+    fn draft(self, time_ms: i64) -> Draft {
+        Draft {
             from: self.from,
-            to: self.to.clone(),
-            id: id.clone(),
+            to: self.to,
+            id: self.id.unwrap_or_else(new_id),
             typeu: self.typeu,
             body: self.text.into_boxed_str(),
-            time_ms: router.wall_ms(),
-        };
-        let taken = |seq, time_ms, duplicate| Sent {
-            id,
-            seq,
             time_ms,
-            duplicate,
-        };
-        match router.submit(draft).await.ok_or(SendError::Stopped)? {
-            Submission::Decided(Verdict::New(message)) => {
-                Ok(taken(message.seq, message.time_ms, false))
-            }
-            Submission::Decided(Verdict::Duplicate(stored)) => {
-                Ok(taken(stored.seq, stored.time_ms, true))
-            }
-            Submission::Decided(Verdict::Refused(refusal)) => Err(refusal.into()),
-            Submission::Decided(Verdict::Conflict | Verdict::Login(_)) => Err(SendError::Conflict),
-            Submission::TooLarge { bytes, max } => Err(SendError::TooLarge { bytes, max }),
-            Submission::NoSuchAddress => Err(SendError::NoSuchAddress(self.to)),
-            Submission::Failed(reason) => Err(SendError::NotStored(reason)),
         }
     }
 
-    async fn pass(self, id: Name) -> Result<Sent, SendError> {
+    async fn pass(self) -> Result<Sent, SendError> {
+        let id = self.id.clone().unwrap_or_else(new_id);
         let router = self.handle.router.upgrade().ok_or(SendError::Stopped)?;
         if router.is_stopping() {
             return Err(SendError::Stopped);
@@ -228,6 +245,29 @@ impl Send {
             time_ms: -1,
             duplicate: false,
         })
+    }
+}
+
+/// What the shard says of a message; nothing once the server stops.
+fn outcome(id: Name, to: Name, decided: Option<Submission>) -> Result<Sent, SendError> {
+    let taken = |seq, time_ms, duplicate| Sent {
+        id,
+        seq,
+        time_ms,
+        duplicate,
+    };
+    match decided.ok_or(SendError::Stopped)? {
+        Submission::Decided(Verdict::New(message)) => {
+            Ok(taken(message.seq, message.time_ms, false))
+        }
+        Submission::Decided(Verdict::Duplicate(stored)) => {
+            Ok(taken(stored.seq, stored.time_ms, true))
+        }
+        Submission::Decided(Verdict::Refused(refusal)) => Err(refusal.into()),
+        Submission::Decided(Verdict::Conflict | Verdict::Login(_)) => Err(SendError::Conflict),
+        Submission::TooLarge { bytes, max } => Err(SendError::TooLarge { bytes, max }),
+        Submission::NoSuchAddress => Err(SendError::NoSuchAddress(to)),
+        Submission::Failed(reason) => Err(SendError::NotStored(reason)),
     }
 }
 

@@ -19,9 +19,11 @@ impl Table {
         self.rows.into_iter().map(row).collect()
     }
 
-    /// With a line of names.
-    pub(super) fn csv(&self) -> String {
-        let mut text = self.names.join(",");
+    /// With a line of names; behind a byte-order mark if that is wished for: some spreadsheets read
+    /// UTF-8 only then.
+    pub(super) fn csv(&self, with_mark: bool) -> String {
+        let mut text = String::from(if with_mark { "\u{feff}" } else { "" });
+        text.push_str(&self.names.join(","));
         text.push_str("\r\n");
         for row in &self.rows {
             let cells: Vec<String> = row.iter().map(cell).collect();
@@ -45,10 +47,8 @@ fn cell(value: &Value) -> String {
         true => format!("'{text}"),
         false => text.clone(),
     };
-    if guarded.contains([',', '"', '\r', '\n', '\'']) {
-        return format!("\"{}\"", guarded.replace('"', "\"\""));
-    }
-    guarded
+    // Every text: which characters end a cell depends on who reads it (`;` where `,` is decimal).
+    format!("\"{}\"", guarded.replace('"', "\"\""))
 }
 
 #[cfg(test)]
@@ -57,9 +57,12 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn cells_are_quoted_and_no_formulas() {
+    fn every_text_is_quoted_and_none_is_a_formula() {
         for (value, told) in [
-            (json!("plain"), "plain"),
+            (json!("plain"), "\"plain\""),
+            (json!("ok;=1+1"), "\"ok;=1+1\""),
+            (json!("ok\t=1+1"), "\"ok\t=1+1\""),
+            (json!(""), "\"\""),
             (json!("a,b"), "\"a,b\""),
             (json!("say \"hi\""), "\"say \"\"hi\"\"\""),
             (json!("two\r\nlines"), "\"two\r\nlines\""),

@@ -90,6 +90,7 @@ pub(super) struct About {
     from: Option<i64>,
     to: Option<i64>,
     format: Option<String>,
+    bom: Option<bool>,
     answer_within_ms: Option<u64>,
     after: Option<String>,
     limit: Option<usize>,
@@ -254,7 +255,7 @@ pub(super) async fn show(
         return Ok(Json(body).into_response());
     }
     let file = format!("attachment; filename=\"{tenant}-{report}.csv\"");
-    let mut response = table.csv().into_response();
+    let mut response = table.csv(about.bom == Some(true)).into_response();
     let headers = response.headers_mut();
     let kind = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
     headers.insert(header::CONTENT_TYPE, kind);

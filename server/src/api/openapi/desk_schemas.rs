@@ -37,6 +37,13 @@ fn ms_or_never(default: u64, what: &str) -> Value {
     schema
 }
 
+fn ms_or_any(default: u64, what: &str) -> Value {
+    let mut schema = ms(default, what);
+    schema["type"] = json!(["integer", "null"]);
+    schema["description"] = json!(format!("{what}, milliseconds; null: any age."));
+    schema
+}
+
 fn flag(default: bool, what: &str) -> Value {
     json!({ "type": "boolean", "default": default, "description": what })
 }
@@ -123,7 +130,7 @@ fn team() -> Value {
         "transfer_keeps_age": flag(true, "Whether a customer transferred to this team keeps his age."),
         "transfer_to_absent": flag(false, "Whether customers may be transferred to this team while nobody of it is there."),
         "rating_ms": ms(86_400_000, "How long a customer may rate"),
-        "recall_ms_max": ms_or_never(120_000, "How old a message may be when it is recalled (null: any age)"),
+        "recall_ms_max": ms_or_any(120_000, "How old a message may be when it is recalled"),
     })
 }
 

@@ -8,6 +8,7 @@ use super::{Call, reference, schemas};
 pub(super) fn all() -> Value {
     json!({
         "/messages": { "post": send() },
+        "/messages/batch": { "post": send_batch() },
         "/messages/{id}": { "get": find() },
         "/users": { "get": users() },
         "/users/{id}": { "get": user() },
@@ -51,13 +52,29 @@ pub(super) fn done(what: &str) -> (&'static str, Value) {
     ("204", json!({ "description": what, "headers": headers }))
 }
 
-fn send() -> Value {
+fn sent_headers() -> Value {
     let mut headers = schemas::rate_headers();
     headers["Idempotency-Replayed"] = json!({
         "description": "`true` if this is the answer to the same call before.",
         "schema": { "type": "string" },
     });
+    headers
+}
+
+fn idempotency_key() -> Value {
     let max = limits::IDEMPOTENCY_KEY_BYTES_MAX;
+    json!({
+        "name": "Idempotency-Key", "in": "header",
+        "schema": { "type": "string", "minLength": 1, "maxLength": max, "pattern": "^[!-~]+$" },
+        "description": "The same call with the same key is carried out once and gets the same \
+            answer; with another body it is refused. Answers are remembered for a while; beyond \
+            that, and across restarts, the messages' ids, made from key and receiver, keep them \
+            from being stored twice.",
+    })
+}
+
+fn send() -> Value {
+    let headers = sent_headers();
     Call {
         id: "sendMessage",
         tag: "messages",
@@ -71,14 +88,7 @@ fn send() -> Value {
             page = limits::API_EVERYBODY_PAGE_MAX,
             body = limits::API_BODY_BYTES_MAX,
         ),
-        parameters: vec![json!({
-            "name": "Idempotency-Key", "in": "header",
-            "schema": { "type": "string", "minLength": 1, "maxLength": max, "pattern": "^[!-~]+$" },
-            "description": "The same call with the same key is carried out once and gets the same \
-                answer; with another body it is refused. Answers are remembered for a while; beyond \
-                that, and across restarts, the messages' ids, made from key and receiver, keep them \
-                from being stored twice.",
-        })],
+        parameters: vec![idempotency_key()],
         body: Some(json!({
             "required": true,
             "content": { "application/json": {
@@ -99,6 +109,39 @@ fn send() -> Value {
             } } },
         })),
         problems: &["404", "409", "413", "415", "507"],
+    }
+    .json()
+}
+
+fn send_batch() -> Value {
+    Call {
+        id: "sendMessages",
+        tag: "messages",
+        summary: "Send several messages",
+        description: format!(
+            "Up to {max} messages, each with a receiver, text and sender of its own, taken in their \
+             order. Answered once all are decided, with an answer for each in the same order: `id` \
+             and `seq` of what is in custody, a `problem` for what was refused. Repeated with the \
+             same Idempotency-Key, what was taken is not taken twice.",
+            max = limits::API_BATCH_MESSAGES_MAX,
+        ),
+        parameters: vec![idempotency_key()],
+        body: Some(json!({
+            "required": true,
+            "content": { "application/json": {
+                "schema": reference("NewMessages"),
+                "examples": { "two": { "value": { "messages": [
+                    { "to": "bob", "text": "Your parcel is on its way." },
+                    { "to": "carl", "text": "Your parcel is here.", "from": "shop" },
+                ] } } },
+            } },
+        })),
+        answer: ("200", json!({
+            "description": "An answer for each message.",
+            "headers": sent_headers(),
+            "content": { "application/json": { "schema": reference("SentToMany") } },
+        })),
+        problems: &["409", "413", "415"],
     }
     .json()
 }

@@ -105,6 +105,26 @@ fn messages() -> Value {
                 "after": { "type": ["string", "null"], "description": "With `*`: those above this name, the `next` of the answer before." },
             },
         },
+        "NewMessages": {
+            "type": "object",
+            "required": ["messages"],
+            "additionalProperties": false,
+            "properties": { "messages": {
+                "type": "array", "minItems": 1, "maxItems": limits::API_BATCH_MESSAGES_MAX,
+                "items": {
+                    "type": "object",
+                    "required": ["to", "text"],
+                    "additionalProperties": false,
+                    "properties": {
+                        "to": { "type": "string", "minLength": 1, "description": "A user, a `#group` or a `@team`." },
+                        "text": { "type": "string", "description": "What is said. The whole frame has at most `delivery.frame_bytes_max` bytes." },
+                        "from": { "type": ["string", "null"], "description": "In whose name; `0`, the server, otherwise. To a group he must be a member.", "default": "0" },
+                        "type": { "type": ["integer", "null"], "format": "int32", "minimum": i32::MIN, "maximum": i32::MAX, "default": -1, "description": "The application's own type of message." },
+                        "qos": { "type": ["boolean", "null"], "default": true, "description": "`false`: not stored, not acknowledged, only to who is online now." },
+                    },
+                },
+            } },
+        },
         "Sent": {
             "type": "object",
             "required": ["id", "seq"],
