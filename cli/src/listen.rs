@@ -9,6 +9,7 @@ use clap::Args;
 use tidings_client::{Event, Events, Incoming};
 use tokio::sync::oneshot;
 
+use crate::say::{self, say};
 use crate::send::wrong_usage;
 use crate::target::TargetArgs;
 
@@ -89,10 +90,10 @@ async fn listen(events: &mut Events, count: Option<u64>, form: Form) -> anyhow::
                 events.confirm();
                 left = left.map(|left| left - 1);
             }
-            Event::LoggedIn { .. } => eprintln!("tidings: logged in"),
-            Event::LinkLost { reason } => eprintln!("tidings: {reason}; trying again"),
+            Event::LoggedIn { .. } => say(format_args!("logged in")),
+            Event::LinkLost { reason } => say(format_args!("{reason}; trying again")),
             Event::Error { code, text } => {
-                eprintln!("tidings: the server says: {text} (code {code})");
+                say(format_args!("the server says: {text} (code {code})"));
             }
             Event::Refused { code } => {
                 let why = format!("the server refused the login with code {code}");
@@ -169,52 +170,25 @@ fn render(message: &Incoming, form: Form) -> String {
 pub(crate) fn escaped(text: &str, form: Form) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
-        let escape = match (form, character) {
-            (Form::Terminal, character) => {
-                character.is_control() || is_format_control(character) || character == '\\'
+        match (form, character) {
+            // So that what is written out can be told from what was sent so.
+            (_, '\n' | '\r' | '\\') => {
+                let _ = write!(out, "{}", character.escape_default());
             }
-            (_, character) => matches!(character, '\n' | '\r' | '\\'),
-        };
-        if escape {
-            let _ = write!(out, "{}", character.escape_default());
-        } else {
-            out.push(character);
+            (Form::Terminal, character) => say::push(&mut out, character),
+            _ => out.push(character),
         }
     }
     out
 }
 
-/// Characters that turn the direction of what follows, or hide in it.
-fn is_format_control(character: char) -> bool {
-    matches!(
-        character,
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
-    )
-}
-
-/// `2024-05-01T12:34:56.789Z`
+/// `2024-05-01T12:34:56.789Z`; the number itself beyond all calendars.
 fn utc(time_ms: i64) -> String {
-    let (days, ms) = (
-        time_ms.div_euclid(86_400_000),
-        time_ms.rem_euclid(86_400_000),
-    );
-    let (year, month, day) = date(days);
-    let (seconds, ms) = (ms / 1000, ms % 1000);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
-}
-
-/// The Gregorian date of a day counted from 1970-01-01, by eras of 400 years that begin in March.
-pub(crate) fn date(days: i64) -> (i64, i64, i64) {
-    let days = days.saturating_add(719_468);
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let year = year_of_era + era * 400 + i64::from(month >= 10);
-    (year, if month < 10 { month + 3 } else { month - 9 }, day)
+    let time = jiff::Timestamp::from_millisecond(time_ms);
+    time.map_or_else(
+        |_| time_ms.to_string(),
+        |time| time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+    )
 }
 
 /// Ctrl-C or SIGTERM.

@@ -7,6 +7,7 @@ mod bench;
 mod chat;
 mod doctor;
 mod listen;
+mod say;
 mod send;
 mod serve;
 mod target;
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("tidings: {error:#}");
+        say::say(format_args!("{error:#}"));
         ExitCode::FAILURE
     })
 }

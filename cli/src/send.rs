@@ -13,6 +13,7 @@ use tokio::time::timeout;
 /// Exit code for a command line that makes no sense.
 const USAGE: u8 = 2;
 
+use crate::say::say;
 use crate::target::TargetArgs;
 
 /// Sends one message; exits with 0 once the server has acknowledged it, that is, stored it.
@@ -81,7 +82,7 @@ pub(crate) async fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn wrong_usage(error: &ConnectError) -> anyhow::Result<ExitCode> {
-    eprintln!("tidings: {error}");
+    say(error);
     Ok(ExitCode::from(USAGE))
 }
 
@@ -118,9 +119,9 @@ async fn deliver(client: &Client, events: &mut Events, message: Message) -> anyh
                 "the server ended the login with code {code}{}",
                 reason.map_or_else(String::new, |reason| format!(": {reason}"))
             ),
-            Event::LinkLost { reason } => eprintln!("tidings: {reason}; trying again"),
+            Event::LinkLost { reason } => say(format_args!("{reason}; trying again")),
             Event::Error { code, text } => {
-                eprintln!("tidings: the server says: {text} (code {code})");
+                say(format_args!("the server says: {text} (code {code})"));
                 refusal = Some(format!("{text} (code {code})"));
             }
             _ => {}

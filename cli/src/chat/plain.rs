@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::notice;
 use crate::listen::{Form, Printer, escaped, stopped};
+use crate::say::say;
 
 /// Longest line that is read; frames are far shorter, and the client names their limit.
 const LINE_BYTES_MAX: u64 = 1 << 20;
@@ -116,17 +117,17 @@ impl Plain<'_> {
 
     fn fail(&mut self, line: u64, why: &str) {
         self.failed += 1;
-        eprintln!("tidings: line {line} was not sent: {why}");
+        say(format_args!("line {line} was not sent: {why}"));
     }
 
     fn happened(&mut self, event: Event) -> anyhow::Result<()> {
         let complaint = self.complaint.take();
         match event {
-            Event::LoggedIn { .. } => eprintln!("tidings: logged in"),
-            Event::LinkLost { reason } => eprintln!("tidings: {reason}; trying again"),
+            Event::LoggedIn { .. } => say(format_args!("logged in")),
+            Event::LinkLost { reason } => say(format_args!("{reason}; trying again")),
             Event::Acknowledged { id, .. } => {
                 if let Some(line) = self.waiting.remove(&id) {
-                    eprintln!("tidings: line {line} is stored");
+                    say(format_args!("line {line} is stored"));
                 }
             }
             Event::Lost { id } => {
@@ -136,7 +137,7 @@ impl Plain<'_> {
             }
             Event::Error { code, text } => {
                 let words = format!("{} (code {code})", escaped(&text, Form::Terminal));
-                eprintln!("tidings: the server says: {words}");
+                say(format_args!("the server says: {words}"));
                 self.complaint = Some(words);
             }
             Event::Refused { code } => {

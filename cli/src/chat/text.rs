@@ -1,9 +1,9 @@
 //! What stands between a text from anywhere and cells of a terminal: escaping, width, lines, time.
 
-use std::fmt::Write as _;
-
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr;
+
+use crate::say;
 
 /// Bytes of one character as people see it. Letters can carry any number of accents, and a terminal
 /// that is given hundreds of them writes over the lines around.
@@ -25,7 +25,7 @@ pub(crate) fn harmless(text: &str) -> String {
             long if long.len() > CLUSTER_BYTES_MAX => out.push('\u{fffd}'),
             cluster => {
                 for character in cluster.chars() {
-                    push_harmless(&mut out, character);
+                    say::push(&mut out, character);
                 }
             }
         }
@@ -41,18 +41,6 @@ pub(crate) fn one_line(text: &str) -> String {
 /// The same for what is being typed: line breaks are seen.
 pub(crate) fn typed(text: &str) -> String {
     harmless(text).replace('\n', "⏎")
-}
-
-fn push_harmless(out: &mut String, character: char) {
-    // Joiners stay: emoji and several scripts need them.
-    let hides = matches!(character,
-        '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}');
-    if character.is_control() || hides {
-        let _ = write!(out, "{}", character.escape_default());
-    } else {
-        out.push(character);
-    }
 }
 
 /// The beginning of `text` that fits into `columns`, with an ellipsis if that is not all.
@@ -168,8 +156,11 @@ pub(crate) fn clock(time_ms: i64) -> String {
 
 /// `2024-05-01`, UTC.
 pub(crate) fn date(time_ms: i64) -> String {
-    let (year, month, day) = crate::listen::date(day(time_ms));
-    format!("{year:04}-{month:02}-{day:02}")
+    let time = jiff::Timestamp::from_millisecond(time_ms);
+    time.map_or_else(
+        |_| day(time_ms).to_string(),
+        |time| time.strftime("%Y-%m-%d").to_string(),
+    )
 }
 
 /// Days since 1970.

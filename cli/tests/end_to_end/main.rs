@@ -35,4 +35,5 @@ mod sessions;
 mod sigkill;
 mod slow;
 mod support;
+mod terminal;
 mod wire;

@@ -398,8 +398,14 @@ async fn reports_add_up() {
     );
     assert_eq!(
         lines[1],
-        "1,\"'+alice\",support,agent1,11000,71000,5,\"well, \"\"fine\"\"\""
+        "1,\"'+alice\",\"support\",\"agent1\",11000,71000,5,\"well, \"\"fine\"\"\""
     );
+    let marked = client
+        .get(&format!(
+            "{DEMO}/reports/ratings?from=0&to=200000&format=csv&limit=1&bom=true"
+        ))
+        .await;
+    assert_eq!(marked.text, format!("\u{feff}{}", csv.text));
     assert_eq!(csv.header("next-after"), Some("11000.1.0"));
     assert!(
         csv.header("content-disposition")
