@@ -30,12 +30,16 @@ const CORE: Arrows = &[
             "time", "wire",
         ],
     ),
+    (
+        "node",
+        &["custody", "ids", "limits", "session", "shard", "time"],
+    ),
     ("desk", &["ids", "limits", "time"]),
 ];
 
 const SERVER: Arrows = &[
     ("clock", &[]),
-    ("link", &[]),
+    ("link", &["gate"]),
     ("store", &[]),
     ("metrics", &["store"]),
     ("auth", &["clock", "store"]),
@@ -45,13 +49,14 @@ const SERVER: Arrows = &[
         &["auth", "clock", "hooks", "link", "metrics", "store"],
     ),
     ("retention", &["router", "store"]),
-    ("transport", &["link", "router"]),
+    ("gate", &["auth"]),
+    ("transport", &["gate", "link", "router"]),
     (
         "handle",
         &["link", "metrics", "retention", "router", "store"],
     ),
     ("desk", &["auth", "handle", "hooks", "router", "store"]),
-    ("ocim", &["auth", "clock", "desk", "handle"]),
+    ("ocim", &["auth", "clock", "desk", "gate", "handle"]),
     ("config", &["auth", "ocim", "store"]),
     (
         "api",
@@ -67,6 +72,7 @@ const SERVER: Arrows = &[
             "auth",
             "config",
             "desk",
+            "gate",
             "handle",
             "hooks",
             "link",
@@ -83,9 +89,12 @@ const SERVER: Arrows = &[
 const EXCEPTIONS: &[(&str, &str)] = &[
     ("admin/mod.rs", "server"),
     ("admin/task.rs", "api"),
+    ("api/access.rs", "transport"),
+    ("api/desk/access.rs", "transport"),
     ("api/messages.rs", "router"),
     ("api/mod.rs", "ocim"),
     ("api/mod.rs", "transport"),
+    ("api/stats.rs", "transport"),
     ("api/users.rs", "router"),
     ("auth/mod.rs", "config"),
     ("auth/settings.rs", "config"),
@@ -95,13 +104,12 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("metrics.rs", "desk"),
     ("ocim/mod.rs", "transport"),
     ("ocim/polling.rs", "transport"),
+    ("ocim/request.rs", "transport"),
     ("ocim/session.rs", "link"),
     ("ocim/settings.rs", "config"),
-    ("ocim/table.rs", "transport"),
     ("reload.rs", "transport"),
     ("router/inside.rs", "handle"),
     ("router/mod.rs", "desk"),
-    ("transport/gate.rs", "auth"),
     ("transport/tls.rs", "auth"),
 ];
 
