@@ -27,7 +27,7 @@ pub fn self_signed(names: &[String], now_s: i64) -> Result<Pair, String> {
         rcgen::CertificateParams::new(names.to_vec()).map_err(|e| format!("{names:?}: {e}"))?;
     let day = |at: i64| {
         let at = jiff::Timestamp::from_second(at).map_err(|e| e.to_string())?;
-        let date = at.to_zoned(jiff::tz::TimeZone::UTC).date();
+        let date = jiff::tz::TimeZone::UTC.to_datetime(at).date();
         let small = |n: i8| u8::try_from(n).map_err(|e| e.to_string());
         let (month, day) = (small(date.month())?, small(date.day())?);
         Ok::<_, String>(rcgen::date_time_ymd(date.year().into(), month, day))
