@@ -267,3 +267,35 @@ pub enum Record {
         seq: u64,
     },
 }
+
+impl Record {
+    /// The episode that it is about, if it is about one.
+    #[must_use]
+    pub fn episode(&self) -> Option<EpisodeId> {
+        match self {
+            Record::Opened { episode, .. }
+            | Record::CustomerLink { episode, .. }
+            | Record::CustomerSaid { episode, .. }
+            | Record::AgentSaid { episode, .. }
+            | Record::Widened { episode, .. }
+            | Record::Offered { episode, .. }
+            | Record::OfferEnded { episode, .. }
+            | Record::ExclusionsCleared { episode }
+            | Record::Assigned { episode, .. }
+            | Record::Requeued { episode, .. }
+            | Record::TransferOffered { episode, .. }
+            | Record::TransferEnded { episode, .. }
+            | Record::TeamTransferred { episode, .. }
+            | Record::Held { episode }
+            | Record::Resumed { episode }
+            | Record::AnswerWarned { episode }
+            | Record::IdleWarned { episode }
+            | Record::Supervised { episode, .. }
+            | Record::Closed { episode, .. }
+            | Record::WrappedUp { episode, .. }
+            | Record::Rated { episode, .. }
+            | Record::Recalled { episode, .. } => Some(*episode),
+            _ => None,
+        }
+    }
+}

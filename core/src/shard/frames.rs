@@ -263,7 +263,7 @@ impl Shard {
     }
 
     /// The name of an address: that of a user who is online is shared, not made anew.
-    fn name(&self, address: &str) -> Name {
+    pub(super) fn name(&self, address: &str) -> Name {
         match self.users.get_key_value(address) {
             Some((name, _)) => name.clone(),
             None => Name::from(address),
@@ -272,12 +272,13 @@ impl Shard {
 
     /// Gives a message to the store.
     pub(super) fn keep(&mut self, link: LinkId, draft: Draft, actions: &mut Vec<Action>) {
-        self.undecided.push_back(Undecided::Message {
-            link,
-            id: draft.id.clone(),
-            from: draft.from.clone(),
-            to: draft.to.clone(),
-        });
+        let (id, from, to) = (draft.id.clone(), draft.from.clone(), draft.to.clone());
+        let Some(draft) = self.for_customer(draft) else {
+            let text = format!("message {id}: you do not serve the customer of {to} now");
+            return self.refuse_message(link, &id, code::REFUSED_ADDRESS, &text, actions);
+        };
+        self.undecided
+            .push_back(Undecided::Message { link, id, from, to });
         self.records.push(Record::Message(draft));
         if let Some(session) = self.session_mut(link) {
             session.undecided = session.undecided.saturating_add(1);

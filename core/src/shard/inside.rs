@@ -96,23 +96,21 @@ impl Shard {
         let d = &draft;
         let refused = match Address::parse(&d.to) {
             Err(_) => Some(Submission::NoSuchAddress),
-            // The log of a tenant leaves on no wire, so that a frame's length does not matter.
+            // A tenant's own log.
             Ok(Address::Team(_)) if d.typeu == code::DESK_RECORD => None,
             Ok(Address::Team(team)) if !self.serves_team(&d.from, team) => {
                 Some(Submission::NoSuchAddress)
             }
             Ok(Address::Server) if *d.from == *SERVER => Some(Submission::NoSuchAddress),
-            Ok(_) => match self.fits(&d.from, &d.to, &d.id, d.typeu, &d.body) {
-                Ok(()) => None,
-                Err(bytes) => Some(Submission::TooLarge {
-                    bytes,
-                    max: self.config.frame_bytes_max,
-                }),
-            },
+            Ok(_) => None,
         };
         if let Some(outcome) = refused {
             return actions.push(Action::Submitted { ticket, outcome });
         }
+        let draft = match self.submitted_for_customer(draft) {
+            Ok(draft) => draft,
+            Err(outcome) => return actions.push(Action::Submitted { ticket, outcome }),
+        };
         self.undecided.push_back(Undecided::Submitted { ticket });
         self.records.push(Record::Message(draft));
     }

@@ -9,6 +9,7 @@
 //! Knows nothing of sockets, disks or clocks. Driven by the server's `link` and by `sim`.
 
 mod action;
+mod agents;
 mod asking;
 mod frames;
 mod inside;
@@ -19,6 +20,7 @@ mod tests;
 mod watch;
 
 pub use action::{Action, CloseReason, Event};
+pub use agents::{author, authored};
 pub use asking::{Answer, AskBefore};
 pub use frames::answer_to_stranger;
 pub use inside::{SessionView, Submission};
@@ -203,6 +205,18 @@ pub enum Input<'a> {
         /// Whether he is an agent.
         known: bool,
     },
+    /// An agent serves a customer from now on, or no longer: whether his texts for that customer
+    /// are taken.
+    Serve {
+        /// The customer's address, `@team/customer`.
+        address: &'a str,
+        /// The agent's account.
+        agent: &'a str,
+        /// His number within the tenant.
+        number: u32,
+        /// Whether he serves him.
+        serves: bool,
+    },
     /// A message to keep, from no session; answered with [`Action::Submitted`].
     Submit {
         /// The caller's number for it.
@@ -273,6 +287,8 @@ pub struct Shard {
     teams: HashSet<Name>,
     /// The accounts of their agents.
     desk_agents: HashSet<Name>,
+    /// By customer's address: the agents who serve him, with their numbers.
+    serving: HashMap<Name, Vec<(Name, u32)>>,
     undecided: VecDeque<Undecided>,
     /// What is to be kept, until it is taken.
     records: Vec<Record>,
@@ -309,6 +325,7 @@ impl Shard {
             groups: HashMap::new(),
             teams: HashSet::new(),
             desk_agents: HashSet::new(),
+            serving: HashMap::new(),
             undecided: VecDeque::new(),
             records: Vec::new(),
             decided: 0,
@@ -448,6 +465,12 @@ impl Shard {
             Input::Team { team, known: false } => {
                 self.teams.remove(team);
             }
+            Input::Serve {
+                address,
+                agent,
+                number,
+                serves,
+            } => self.serve(address, agent, number, serves),
             Input::Submit { ticket, draft } => self.submit(ticket, draft, actions),
             Input::Pass(message) => self.pass_on(None, &message, actions),
             Input::Tick => self.tick(now, actions),

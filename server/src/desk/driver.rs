@@ -25,6 +25,7 @@ use super::inbox::{Item, Reply};
 use super::queues::Queues;
 use super::recall::{Recalled, Unredacted};
 use super::row::Row;
+use super::serving::Serving;
 use crate::handle::new_id;
 use crate::router::Router;
 
@@ -98,6 +99,8 @@ pub(super) struct Driver {
     pub(super) read: Read,
     pub(super) unwritten: Read,
     pub(super) queues: Queues,
+    /// To whom agents may write, as the shard was told.
+    pub(super) serving: Serving,
     pub(super) unredacted: Unredacted,
     /// When a team opens or closes next, on the wall's clock.
     pub(super) hours_change_ms: Option<i64>,
@@ -130,6 +133,7 @@ impl Driver {
             read: BTreeMap::new(),
             unwritten: BTreeMap::new(),
             queues: Queues::default(),
+            serving: Serving::new(),
             unredacted: Unredacted::default(),
             hours_change_ms: None,
             chats_max: CHATS_MIN,
@@ -448,6 +452,7 @@ impl Driver {
                 }
             }
         }
+        self.tell_serving(batch.row.entries.iter().map(|entry| &entry.record));
         let outcomes: Vec<Submission> = outcomes.collect();
         for (at, id, reply) in std::mem::take(&mut batch.said) {
             let _ = reply.send(said(&id, outcomes.get(at)));

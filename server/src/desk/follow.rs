@@ -72,6 +72,7 @@ impl Driver {
         self.read
             .retain(|(episode, _), _| desk.stage(*episode).is_some());
         self.forget_ended();
+        self.tell_serving_all();
         Ok(())
     }
 
@@ -108,8 +109,12 @@ impl Driver {
     /// Names of episodes that nobody can speak of any more.
     pub(super) fn forget_ended(&mut self) {
         let desk = &self.desk;
-        self.chats
-            .retain(|id, _| desk.stage(*id).is_some() || desk.ended(*id).is_some());
+        let known = |id| desk.stage(id).is_some() || desk.ended(id).is_some();
+        let forgotten = self.chats.extract_if(|id, _| !known(*id));
+        let forgotten: Vec<_> = forgotten
+            .map(|(id, chat)| (id, chat.conversation))
+            .collect();
+        self.forget_serving(&forgotten);
     }
 
     /// Decides about every message that is in custody and was not decided about. False if that
@@ -156,20 +161,26 @@ impl Driver {
 
     /// What lies beyond `upto`, in order of custody.
     async fn undecided(&self) -> Result<Vec<MessageRef>, StoreError> {
-        let teams: Vec<String> = self.roster.teams.keys().map(|t| format!("@{t}")).collect();
+        // What customers write, and what agents command.
+        let teams = self.roster.teams.keys().map(|team| format!("@{team}"));
+        let agents = self.roster.agents.keys().map(|agent| agent.to_string());
+        let sides: Vec<String> = teams.chain(agents).collect();
         let (router, upto) = (self.router.clone(), self.upto);
         let read = move || {
             let store = &**router.store();
             let mut end = 0;
-            for team in &teams {
-                let newest = store.conversations(team, u64::MAX, 1)?;
+            for side in &sides {
+                let newest = store.conversations(side, u64::MAX, 1)?;
                 end = newest.iter().map(|c| c.last.position).fold(end, u64::max);
             }
             // What is in custody up to `end` is seen now; what comes later waits in the inbox.
             let mut found = Vec::new();
-            for team in &teams {
-                for conversation in behind(store, team, upto)? {
-                    newer(store, &pair_key(team, &conversation.peer), upto, &mut found)?;
+            for side in &sides {
+                for conversation in behind(store, side, upto)? {
+                    let peer = &conversation.peer;
+                    if side.starts_with('@') || peer.starts_with('@') && peer.contains('/') {
+                        newer(store, &pair_key(side, peer), upto, &mut found)?;
+                    }
                 }
             }
             found.retain(|message| message.position <= end);

@@ -8,7 +8,7 @@
 //!   agents hear how many wait
 //! - `sink`: storage listeners, which follow the log by themselves
 //! - `notice`: what customers are told; `act`: what agents ask and are told; `agents`: their sessions;
-//!   `typed`: agents on ordinary sessions
+//!   `typed`: agents on ordinary sessions; `serving`: to whom they may write
 //! - `show`: what is open now, for whoever looks; `records`: what was, from the tables of `sink`
 //! - `remove`: teams and tenants that go; `staff`: whose role changes, whose sessions end
 //!
@@ -37,6 +37,7 @@ mod recall;
 pub(crate) mod records;
 mod remove;
 mod row;
+mod serving;
 mod settings;
 pub mod show;
 pub mod sink;

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidings_core::message::Message;
+pub(crate) use tidings_core::shard::{author, authored};
 use tidings_core::wire::code;
 
 /// A notice, as it lies in the log.
@@ -164,15 +165,4 @@ pub fn for_customer(message: &Message) -> Result<CustomerEvent, serde_json::Erro
             }
         }
     })
-}
-
-/// The id of an agent's message: so the log says who wrote it, and two agents' ids never meet.
-pub(crate) fn authored(agent: u32, id: &str) -> String {
-    format!("a{agent}/{id}")
-}
-
-/// Who wrote a message from a team, and his own id for it.
-pub(crate) fn author(id: &str) -> Option<(u32, &str)> {
-    let (agent, id) = id.strip_prefix('a')?.split_once('/')?;
-    Some((agent.parse().ok()?, id))
 }

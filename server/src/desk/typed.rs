@@ -2,19 +2,20 @@
 //! `tidings chat`, an SDK) works by texts: commands to his team's address, and for each customer an
 //! address of its own, `@team/customer`, from which he gets what is written and to which he answers.
 //!
-//! These texts are messages like all others, stored and delivered in order; the commands are in
+//! These texts are messages like all others, stored and delivered in order. His answers are records
+//! of the customer's own conversation at once (`serving`); what comes here is commands, which are in
 //! `docs/desk.md`.
 
 use tidings_core::custody::Draft;
 use tidings_core::desk::{AgentId, AgentStatus, Event, Refusal, Skills, Target, TeamId};
 use tidings_core::ids::{Name, SERVER};
-use tidings_core::message::{Message, MessageRef};
+use tidings_core::message::MessageRef;
 
 use super::act::{AgentEvent, Author, Chat, ChatInfo};
 use super::agents::{End, Kind};
 use super::directory::TenantRoster;
 use super::driver::{Batch, Driver, refusal};
-use super::notice::{self, ClosedBy};
+use super::notice::ClosedBy;
 use crate::handle::new_id;
 
 const HELP: &str = "To the team: /online, /busy, /away, /offline, /next. To a customer's address: \
@@ -50,14 +51,6 @@ fn typed(text: &str) -> Option<Typed<'_>> {
         "/transfer" => Typed::Transfer(rest.trim()),
         _ => return None,
     })
-}
-
-/// The text for a customer that an agent typed, if it is one: two slashes stand for one.
-fn text_of(body: &str) -> Option<&str> {
-    match body.strip_prefix('/') {
-        None => Some(body),
-        Some(rest) => rest.starts_with('/').then_some(rest),
-    }
 }
 
 /// To whom a customer is transferred, and the remark: names have spaces, so the longest one that
@@ -98,10 +91,6 @@ impl Driver {
             (Some(Typed::Status(status)), None) => self.typed_status(agent, status, batch),
             (Some(Typed::Next), None) => self.typed_event(agent, Event::Pull(agent, None), batch),
             (Some(word), Some(customer)) => self.typed_about(agent, &word, customer, batch),
-            (None, Some(customer)) => match text_of(&message.body) {
-                Some(text) => self.typed_text(agent, (message, text), customer, batch),
-                None => Some(HELP.to_owned()),
-            },
             _ => Some(HELP.to_owned()),
         };
         if let Some(text) = answer {
@@ -194,27 +183,6 @@ impl Driver {
         self.step(event, batch);
         let asker = tidings_core::desk::Asker::Agent(agent);
         refusal(&batch.after[before..], |who| who == asker).map(|why| why.to_string())
-    }
-
-    /// A text for a customer: in the team's name, with an id that names the agent and his message,
-    /// so that deciding about it once more sends it once.
-    fn typed_text(
-        &self,
-        agent: AgentId,
-        (message, text): (&Message, &str),
-        customer: Name,
-        batch: &mut Batch,
-    ) -> Option<String> {
-        match self.may_say(agent, &Chat::Customer(customer), false) {
-            Ok(episode) => {
-                let chat = self.chats.get(&episode)?;
-                let id = notice::authored(agent.0, &message.id).into();
-                let draft = self.draft(chat, id, message.typeu, text.to_owned());
-                batch.drafts.push(draft);
-                None
-            }
-            Err(why) => Some(why.to_string()),
-        }
     }
 
     /// Somebody who is no agent any more wrote to a customer's address.

@@ -14,7 +14,7 @@ use tidings_server::store::{
     Conversation, MemoryOptions, MemoryStore, Page, Profile, Receipt, Retained, Search, Size,
     Store, StoreError,
 };
-use tidings_server::{Running, Server};
+use tidings_server::{LocalSendError, Running, Server};
 
 /// A store that does not take every so-manieth batch with a desk's row.
 struct Failing {
@@ -29,6 +29,8 @@ struct Failing {
     /// A commit waits for as long as this is so, and whether one does.
     held: AtomicBool,
     waits: AtomicBool,
+    /// What agents write to customers fails.
+    answers: AtomicBool,
 }
 
 impl Store for Failing {
@@ -47,6 +49,14 @@ impl Store for Failing {
             Record::Login(_) => false,
         };
         if self.recalls.load(Ordering::Relaxed) && batch.iter().any(recalls) {
+            let path = "a test".to_owned();
+            return Err(StoreError::DiskFull { path });
+        }
+        let answers = |record: &Record| match record {
+            Record::Message(draft) => *draft.from == *"@support" && draft.id.starts_with('a'),
+            Record::Login(_) => false,
+        };
+        if self.answers.load(Ordering::Relaxed) && batch.iter().any(answers) {
             let path = "a test".to_owned();
             return Err(StoreError::DiskFull { path });
         }
@@ -136,6 +146,7 @@ async fn server() -> (Running, Arc<Failing>) {
         redactions: AtomicU64::new(0),
         held: AtomicBool::new(false),
         waits: AtomicBool::new(false),
+        answers: AtomicBool::new(false),
     });
     let builder = Server::builder(settings(None)).store(store.clone());
     let running = builder.start().await.unwrap();
@@ -358,5 +369,28 @@ async fn b35_a_text_before_a_close_reaches_the_agent_who_then_goes() {
     }
     until_told(&mut agent, "one more thing").await;
     other.await.unwrap().unwrap();
+    running.stop().await;
+}
+
+/// An answer needs nothing further to arrive: it is acknowledged where the customer gets it, or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn d1_an_answer_that_does_not_reach_the_customer_is_not_acknowledged() {
+    let (running, store) = server().await;
+    let mut agent = running.handle().connect("agent1").await.unwrap();
+    let mut alice = customer(&running, "alice").await;
+    alice.says("m1", "where is it?").await;
+    agent.send("@support", "/online").await.unwrap();
+    until_told(&mut agent, "where is it?").await; // he serves her once he hears it
+    store.answers.store(true, Ordering::Relaxed);
+    let refused = agent.send("@support/alice", "on its way").id("a1").await;
+    let refused = refused.unwrap_err();
+    assert!(
+        matches!(refused, LocalSendError::Refused { code, .. } if code == code::REFUSED_STORE),
+        "{refused:?}"
+    );
+    store.answers.store(false, Ordering::Relaxed);
+    let sent = agent.send("@support/alice", "on its way").id("a1").await;
+    assert!(!sent.unwrap().duplicate);
+    assert_eq!(alice.text().await, "on its way");
     running.stop().await;
 }

@@ -4,6 +4,7 @@
 //! `sessions` the rules of a login and what follows it, `windows` what may be in flight and what
 //! becomes of it, `closes` the points that MobileIMSDK leaves open.
 
+mod agents;
 mod closes;
 mod promises;
 mod rig;
