@@ -196,7 +196,7 @@ impl From<DirectoryError> for Problem {
             DirectoryError::TooMany { kind, max } => Problem::unprocessable(detail)
                 .field(kind)
                 .limit(max, max + 1),
-            DirectoryError::Storage(_) | DirectoryError::Damaged(_) | DirectoryError::Json(_) => {
+            DirectoryError::Storage(_) | DirectoryError::Disk(_) | DirectoryError::Json(_) => {
                 tracing::error!(%error, "the directory of the desk failed");
                 let detail = "what is set up cannot be read or written; see the server's log";
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)

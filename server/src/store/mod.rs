@@ -23,7 +23,7 @@ mod tail;
 pub use look::{Checked, Device, Profile, Receipt, Search, Size};
 pub use memory::{MemoryOptions, MemoryStore};
 pub use sqlite::{SqliteOptions, SqliteStore, lock_directory};
-pub(crate) use sqlite::{loss, open_database, remove_shared_memory};
+pub(crate) use sqlite::{ahead_is_whole, explain, loss, open_database, remove_shared_memory};
 
 use std::path::Path;
 

@@ -333,3 +333,42 @@ fn d3_a_log_without_checksums_gets_them() {
         assert_eq!(store.group("#g").unwrap().unwrap().len(), 2);
     }
 }
+
+/// Each says what an operator has to do, whatever SQLite makes of it.
+#[test]
+fn d4_d10_what_the_system_says_is_told_with_a_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = Paths::new(dir.path());
+    for (number, words) in [
+        (rustix::io::Errno::NOSPC, "is full: free some space"),
+        (rustix::io::Errno::DQUOT, "is full: free some space"),
+        (
+            rustix::io::Errno::ROFS,
+            "check its owner, its permissions and the mount",
+        ),
+        (
+            rustix::io::Errno::MFILE,
+            "raise the limit of open files (LimitNOFILE=",
+        ),
+        (rustix::io::Errno::IO, "look into the system's log (dmesg)"),
+        (rustix::io::Errno::NOENT, "put it back as it was"),
+    ] {
+        let error = std::io::Error::from_raw_os_error(number.raw_os_error());
+        let told = paths.io_error(&paths.keys, &error).to_string();
+        assert!(told.contains(words), "{told}");
+    }
+    let sqlite = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+    // A write beside the database succeeds, so it is this file or this disk.
+    let told = paths
+        .log_error(sqlite(rusqlite::ffi::SQLITE_IOERR_FSYNC))
+        .to_string();
+    assert!(
+        told.contains("dmesg") && !told.contains("damaged"),
+        "{told}"
+    );
+    // There is no such file, whatever SQLite calls that.
+    let told = paths
+        .log_error(sqlite(rusqlite::ffi::SQLITE_CORRUPT))
+        .to_string();
+    assert!(!told.contains("damaged"), "{told}");
+}

@@ -152,7 +152,7 @@ impl Registry {
     /// The same; if what was written is damaged, with what is left of it if that is accepted.
     pub(crate) fn open_with(dir: &Path, accept_loss: bool) -> Result<Registry, Fault> {
         let path = dir.join(FILE);
-        let fault = |e: rusqlite::Error| Fault::Storage(format!("{}: {e}", path.display()));
+        let fault = |e: rusqlite::Error| Fault::Storage(store::explain(&path, &e).to_string());
         let fresh = !path.exists();
         let db = Connection::open(&path).map_err(fault)?;
         if fresh {

@@ -64,9 +64,9 @@ pub enum DirectoryError {
     /// `desk.db` could not be read or written.
     #[error("desk.db: {0}")]
     Storage(#[from] rusqlite::Error),
-    /// It is damaged.
+    /// It is damaged, or the disk does not do what it is asked.
     #[error(transparent)]
-    Damaged(#[from] store::StoreError),
+    Disk(#[from] store::StoreError),
     /// What lies in it is not what was written.
     #[error("desk.db: {0}")]
     Json(#[from] serde_json::Error),
@@ -166,8 +166,18 @@ impl Directory {
     /// # Errors
     /// If it cannot be read or written, or is damaged and that is not accepted.
     pub fn open_with(dir: Option<&Path>, accept_loss: bool) -> Result<Directory, DirectoryError> {
+        Directory::open_file(dir, accept_loss).map_err(|error| match (error, dir) {
+            (DirectoryError::Storage(error), Some(dir)) => {
+                DirectoryError::Disk(store::explain(&dir.join(FILE), &error))
+            }
+            (error, _) => error,
+        })
+    }
+
+    fn open_file(dir: Option<&Path>, accept_loss: bool) -> Result<Directory, DirectoryError> {
         let mut db = match dir {
             Some(dir) => {
+                store::ahead_is_whole(&dir.join(FILE), accept_loss)?;
                 store::remove_shared_memory(&dir.join(FILE));
                 store::open_database(&dir.join(FILE))?
             }

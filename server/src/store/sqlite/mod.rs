@@ -54,6 +54,7 @@ use writer::Writer;
 
 pub(crate) use files::{open_database, remove_shared_memory};
 pub(crate) use head::loss;
+pub(crate) use trouble::explain;
 
 /// How a store on disk behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +202,9 @@ struct Opened {
 
 impl Opened {
     fn of(paths: &Paths, options: SqliteOptions) -> Result<Opened, StoreError> {
-        ahead_is_whole(paths, options)?;
+        if options.durability == Durability::Disk {
+            ahead_is_whole(&paths.log, options.accept_loss)?;
+        }
         let log = files::open_log(paths, options.durability)?;
         // What a killed process left behind is copied back now: counted from each start alone, a
         // server that is killed again and again would never get round to it.
@@ -223,14 +226,16 @@ impl Opened {
     }
 }
 
-/// Before SQLite looks at it, takes what it can read, and begins it anew.
-fn ahead_is_whole(paths: &Paths, options: SqliteOptions) -> Result<(), StoreError> {
-    // Without a sync for each commit a power cut may leave anything.
-    if options.durability != Durability::Disk {
-        return Ok(());
-    }
-    let found = ahead::look(&paths.ahead);
-    let found = found.map_err(|error| paths.io_error(&paths.ahead, &error))?;
+/// Looks through the write-ahead log of a database before SQLite does, takes what it can read, and
+/// begins it anew. For databases that sync each commit: others may end anywhere after a power cut.
+pub(crate) fn ahead_is_whole(database: &Path, accept_loss: bool) -> Result<(), StoreError> {
+    let mut path = database.as_os_str().to_owned();
+    path.push("-wal");
+    let path = Path::new(&path);
+    let found = ahead::look(path).map_err(|error| {
+        let dir = database.parent().unwrap_or(Path::new("."));
+        Paths::new(dir).io_error(path, &error)
+    })?;
     let Some(ahead::Break { at, commits }) = found else {
         return Ok(());
     };
@@ -241,7 +246,7 @@ fn ahead_is_whole(paths: &Paths, options: SqliteOptions) -> Result<(), StoreErro
              be read"
         ),
     };
-    head::loss(options.accept_loss, &paths.ahead, reason)
+    loss(accept_loss, path, reason)
 }
 
 impl Inner {

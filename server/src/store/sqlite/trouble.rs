@@ -23,6 +23,12 @@ const READ_BYTES: usize = 1 << 20;
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
 
+/// Says what an error of another database in a data directory means for an operator.
+pub(crate) fn explain(file: &Path, error: &rusqlite::Error) -> StoreError {
+    let dir = file.parent().unwrap_or(Path::new("."));
+    Paths::new(dir).sql_error(file, error)
+}
+
 impl Paths {
     /// Says what an error of the log's database means for an operator.
     pub(super) fn log_error(&self, error: rusqlite::Error) -> StoreError {
