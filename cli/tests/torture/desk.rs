@@ -3,9 +3,10 @@
 use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
+use crate::support::PATIENCE;
 use crate::support::server::{Server, tidings};
-use crate::support::until;
 
 const AGENTS: [&str; 4] = ["--agents", "3", "--capacity", "2"];
 const CUSTOMERS: u64 = 12;
@@ -53,16 +54,26 @@ pub(crate) fn begin(server: &Server, seed: u64) -> Child {
 
 /// What was found: everybody served, nothing lost, out of order, or served by two.
 pub(crate) fn end(mut load: Child) -> Result<(), String> {
+    let begun = Instant::now();
+    let over = loop {
+        match load.try_wait().unwrap() {
+            Some(over) => break over,
+            None if begun.elapsed() > PATIENCE * 4 => {
+                load.kill().unwrap();
+                load.wait().unwrap();
+                return Err("the customers and agents never come to an end".to_owned());
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
     let mut json = String::new();
-    let mut out = load.stdout.take().unwrap();
-    let mut over = None;
-    until("the customers have gone", || {
-        over = load.try_wait().unwrap();
-        over.is_some()
-    });
-    out.read_to_string(&mut json).unwrap();
+    load.stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut json)
+        .unwrap();
     let found: serde_json::Value = serde_json::from_str(&json)
-        .map_err(|error| format!("the desk's load ended with {over:?}: {error}: {json}"))?;
+        .map_err(|error| format!("the desk's load ended with {over}: {error}: {json}"))?;
     let broken: Vec<&str> = ["lost", "out_of_order", "over_capacity", "two_agents"]
         .into_iter()
         .filter(|promise| found[*promise] != 0)

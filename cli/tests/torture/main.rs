@@ -7,6 +7,7 @@
 //! cargo test -p tidings --test torture                      # a round of each kind
 //! cargo test -p tidings --test torture -- --seconds 60
 //! cargo test -p tidings --test torture -- --rounds 200 --seed 7
+//! cargo test -p tidings --test torture -- --rounds 20 --only PowerCut
 //! cargo test -p tidings --test torture -- --rounds 50 --durability os  # finds what power cuts lose
 //! ```
 //!
@@ -305,6 +306,8 @@ struct Wanted {
     rounds: Option<u64>,
     seconds: Option<u64>,
     seed: u64,
+    /// Only rounds of this kind.
+    only: Option<String>,
     /// `disk`; with `os` power cuts lose what was acknowledged, and that must be found.
     durability: String,
 }
@@ -323,6 +326,7 @@ fn wanted() -> Wanted {
         rounds: number("--rounds"),
         seconds: number("--seconds"),
         seed: number("--seed").unwrap_or(1),
+        only: text("--only"),
         durability: text("--durability").unwrap_or_else(|| "disk".to_owned()),
     }
 }
@@ -359,6 +363,13 @@ fn main() -> ExitCode {
     let mut kinds = ANYWHERE.to_vec();
     if stage.disk.is_some() {
         kinds.extend(ON_OUR_DISK);
+    }
+    if let Some(only) = &wanted.only {
+        kinds.retain(|kind| format!("{kind:?}") == *only);
+        assert!(
+            !kinds.is_empty(),
+            "--only {only}: there is no such kind here"
+        );
     }
     let rounds = match (wanted.rounds, wanted.seconds) {
         (Some(rounds), _) => rounds,
