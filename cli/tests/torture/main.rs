@@ -34,6 +34,7 @@ use disk::Trouble;
 use fuse::Shared;
 use people::People;
 use support::PATIENCE;
+use support::admin::admin;
 use support::dice::Dice;
 use support::server::{Addresses, Server, serve};
 use tempfile::TempDir;
@@ -79,6 +80,8 @@ struct Stage {
     at: Addresses,
     agents: String,
     durability: String,
+    /// Users that `tidings admin` said are blocked.
+    blocked: Vec<String>,
     people: People,
     dice: Dice,
 }
@@ -94,6 +97,7 @@ impl Stage {
             at: Addresses::default(),
             agents: "127.0.0.1:0".to_owned(),
             durability,
+            blocked: Vec::new(),
             people: People::default(),
             dice: Dice::new(seed),
         };
@@ -253,14 +257,29 @@ impl Stage {
         restarted.and(ended)
     }
 
+    /// D7: what `tidings admin` answered is as durable as a message, or its answer is a refusal.
     fn power_cut(&mut self) -> Result<(), String> {
+        let user = format!("blocked-{}", self.dice.next());
+        let answered = admin(&self.data(), &["block", "user", &user]);
+        if answered.status.success() {
+            self.blocked.push(user);
+        }
         self.kill();
         if let Some((disk, session)) = &mut self.disk {
             drop(session.take());
             disk.lock().cut(&mut self.dice);
         }
         self.mount().map_err(|error| error.to_string())?;
-        self.start()
+        self.start()?;
+        let list = admin(&self.data(), &["block", "list"]);
+        let list = String::from_utf8_lossy(&list.stdout).into_owned();
+        let mut lost = self.blocked.iter().filter(|user| !list.contains(*user));
+        match lost.next() {
+            Some(user) => Err(format!(
+                "the block of {user} was answered and is lost: {list}"
+            )),
+            None => Ok(()),
+        }
     }
 
     fn flips(&mut self) -> Result<(), String> {

@@ -30,7 +30,7 @@ use crate::handle::new_id;
 use crate::router::Router;
 
 /// How long after a failed commit the log is asked again.
-const REBUILD_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const REBUILD_AGAIN: Duration = Duration::from_secs(1);
 /// What agents have read is written at least so often.
 const READ_WRITTEN: Duration = Duration::from_secs(1);
 
@@ -112,6 +112,8 @@ pub(super) struct Driver {
     since: Instant,
     /// The row after this one is the tenant log's next.
     pub(super) row_seq: u64,
+    /// What the start led to is stored.
+    pub(super) opened: bool,
 }
 
 impl Driver {
@@ -141,6 +143,7 @@ impl Driver {
             start: Time(0),
             since: Instant::now(),
             row_seq: 0,
+            opened: false,
         }
     }
 
@@ -164,6 +167,7 @@ impl Driver {
 
     /// Runs until the server stops. The log has been followed.
     pub(super) async fn run(mut self) {
+        self.open_at_last().await;
         let mut written = Instant::now();
         while !self.tenant.inbox.is_closed() {
             self.tell_queues();

@@ -8,7 +8,7 @@ use tidings_core::ids::{ConversationId, pair_key};
 use tidings_core::message::MessageRef;
 
 use super::Tenant;
-use super::driver::{Batch, Chat, Driver};
+use super::driver::{Batch, Chat, Driver, REBUILD_AGAIN};
 use super::recall::Unredacted;
 use super::row::{Row, log_key};
 use crate::router::Router;
@@ -192,31 +192,47 @@ impl Driver {
     }
 }
 
-/// A driver that stands where the one before it stopped.
+/// A driver that stands where the one before it stopped. If what a start leads to cannot be stored now,
+/// as on a full disk, it stands still until it can: the server serves everybody else.
 pub(super) async fn started(
     tenant: Arc<Tenant>,
     router: Arc<Router>,
 ) -> Result<Driver, StoreError> {
     let roster = tenant.roster();
-    let wall_ms = router.wall_ms();
     let mut driver = Driver::new(tenant, router, roster);
     driver.follow().await?;
-    let failed = || StoreError::Unavailable("a desk could not store its transitions".to_owned());
-    if !driver.catch_up().await {
-        return Err(failed());
+    driver.opened = driver.open().await;
+    Ok(driver)
+}
+
+impl Driver {
+    /// Decides and stores what a start leads to; false if it could not be stored.
+    async fn open(&mut self) -> bool {
+        if !self.catch_up().await {
+            return false;
+        }
+        let wall_ms = self.router.wall_ms();
+        let mut batch = Batch::default();
+        if self.row_seq > 0 {
+            self.step(Event::Restarted, &mut batch);
+        }
+        let now = i64::try_from(self.now().0).unwrap_or(i64::MAX);
+        if self.desk.wall_ahead_ms() != wall_ms - now {
+            self.step(Event::WallClock(wall_ms - now), &mut batch);
+        }
+        self.set_up(&mut batch);
+        self.finish(batch).await
     }
-    let mut batch = Batch::default();
-    if driver.row_seq > 0 {
-        driver.step(Event::Restarted, &mut batch);
-    }
-    let now = i64::try_from(driver.now().0).unwrap_or(i64::MAX);
-    if driver.desk.wall_ahead_ms() != wall_ms - now {
-        driver.step(Event::WallClock(wall_ms - now), &mut batch);
-    }
-    driver.set_up(&mut batch);
-    match driver.finish(batch).await {
-        true => Ok(driver),
-        false => Err(failed()),
+
+    /// The same again and again until it is stored.
+    pub(super) async fn open_at_last(&mut self) {
+        while !self.opened && !self.tenant.inbox.is_closed() {
+            tokio::time::sleep(REBUILD_AGAIN).await;
+            match self.follow().await {
+                Ok(()) => self.opened = self.open().await,
+                Err(error) => tracing::error!(%error, "a desk cannot read its log"),
+            }
+        }
     }
 }
 
