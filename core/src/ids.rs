@@ -119,10 +119,30 @@ pub fn check_user(name: &str) -> Result<(), NameError> {
 /// Says which rule it breaks.
 pub fn check_message_id(id: &str) -> Result<(), NameError> {
     check_length(id, limits::MESSAGE_ID_BYTES_MAX)?;
+    check_stored_id(id)
+}
+
+/// Checks the id of a message as the log has it: an agent's begins with who he is.
+///
+/// # Errors
+/// Says which rule it breaks.
+pub fn check_stored_id(id: &str) -> Result<(), NameError> {
+    check_length(id, limits::STORED_ID_BYTES_MAX)?;
     if !is_plain(id) && id.chars().any(char::is_control) {
         return Err(NameError::Control);
     }
     Ok(())
+}
+
+/// A team, or `team/customer`: each of the two names may be as long as a name may be.
+fn check_team(names: &str) -> Result<(), NameError> {
+    match names.split_once('/') {
+        Some((team, customer)) if !team.is_empty() => {
+            check_plain(team)?;
+            check_plain(customer.strip_prefix('~').unwrap_or(customer))
+        }
+        _ => check_plain(names),
+    }
 }
 
 /// Where a message goes, as read from a frame's `to`.
@@ -134,7 +154,7 @@ pub enum Address<'a> {
     User(&'a str),
     /// `#name`: every member of a group.
     Group(&'a str),
-    /// `@team`: a support team of the desk.
+    /// `@team`: a support team of the desk; `@team/customer`: a customer of it, for its agents.
     Team(&'a str),
 }
 
@@ -147,7 +167,7 @@ impl<'a> Address<'a> {
         match to.as_bytes().first() {
             None => check_length(to, limits::NAME_BYTES_MAX).map(|()| Address::Server),
             Some(b'#') => check_plain(&to[1..]).map(|()| Address::Group(to)),
-            Some(b'@') => check_plain(&to[1..]).map(|()| Address::Team(to)),
+            Some(b'@') => check_team(&to[1..]).map(|()| Address::Team(to)),
             Some(b'~') => check_plain(&to[1..]).map(|()| Address::User(to)),
             Some(_) if to == SERVER => Ok(Address::Server),
             Some(_) => check_user(to).map(|()| Address::User(to)),
@@ -206,6 +226,28 @@ pub struct LinkId(pub u64);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn b20_an_address_of_two_names_may_be_as_long_as_both() {
+        let name = "n".repeat(limits::NAME_BYTES_MAX);
+        let of = |customer: &str| format!("@{name}/{customer}");
+        for customer in [name.clone(), format!("~{name}"), "a/b".to_owned()] {
+            let address = of(&customer);
+            assert_eq!(Address::parse(&address), Ok(Address::Team(&address)));
+            assert!(address.len() <= limits::ADDRESS_BYTES_MAX);
+        }
+        for (wrong, bytes) in [(of(&format!("{name}n")), 65), (format!("@n{name}/c"), 65)] {
+            let bytes_max = limits::NAME_BYTES_MAX;
+            let too_long = NameError::TooLong { bytes, bytes_max };
+            assert_eq!(Address::parse(&wrong), Err(too_long));
+        }
+        assert!(Address::parse("@team/").is_err());
+        let id = format!("a{}/{}", u32::MAX, "i".repeat(limits::MESSAGE_ID_BYTES_MAX));
+        assert_eq!(
+            (check_stored_id(&id), id.len()),
+            (Ok(()), limits::STORED_ID_BYTES_MAX)
+        );
+    }
 
     #[test]
     fn b24_no_reserved_word_of_the_api_is_a_user() {

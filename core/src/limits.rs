@@ -10,6 +10,12 @@ pub const NAME_BYTES_MAX: usize = 64;
 /// Longest message id (`fp`), in bytes. Clients send UUIDs of 36.
 /// Beyond: the message is refused with code 310; 422 in the API.
 pub const MESSAGE_ID_BYTES_MAX: usize = 128;
+/// Longest id of a message in the log, in bytes: an agent's own, and who he is.
+/// Beyond: none is.
+pub const STORED_ID_BYTES_MAX: usize = 140;
+/// Longest address, in bytes: `@team/customer`, where the customer may be a visitor (`~…`).
+/// Beyond: refused with 313.
+pub const ADDRESS_BYTES_MAX: usize = 131;
 
 /// Longest frame that we take from or send to a TCP client, in bytes of JSON: what every published
 /// client accepts.
@@ -358,6 +364,9 @@ pub const DESK_FORMER_MAX: usize = 65_536;
 /// Ended conversations of a tenant that can be rated, and whose messages can be recalled.
 /// Beyond: those whose time ends first cannot any more.
 pub const DESK_ENDED_MAX: usize = 65_536;
+/// Rows of a tenant's log after which its desk, and each storage listener, is kept as it stands: a
+/// start reads so many at most, and those that were cut off.
+pub const DESK_SNAPSHOT_ROWS: u64 = 1_024;
 /// How long an agent has no session before his customers are told that he is away: a page that is
 /// loaded again takes less.
 pub const AGENT_AWAY_MS: u64 = 5_000;

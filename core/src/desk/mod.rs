@@ -122,7 +122,9 @@ impl Desk {
         Snapshot::new(&self.state)
     }
 
-    fn go_on<'a>(mut self, entries: impl IntoIterator<Item = &'a Entry>) -> Desk {
+    /// The desk after these records, too. It was made from records and has decided nothing since.
+    #[must_use]
+    pub fn go_on<'a>(mut self, entries: impl IntoIterator<Item = &'a Entry>) -> Desk {
         let desk = &mut self;
         for entry in entries {
             desk.now = desk.now.max(entry.time);

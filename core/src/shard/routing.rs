@@ -342,7 +342,7 @@ impl Shard {
         let Some(id) = frame
             .data
             .as_deref()
-            .filter(|id| ids::check_message_id(id).is_ok())
+            .filter(|id| ids::check_stored_id(id).is_ok())
         else {
             return;
         };

@@ -40,8 +40,15 @@ impl Driver {
             let Some(episode) = self.desk.episode_of(conversation) else {
                 let late =
                     self.ended_with(AgentId(agent), |chat| chat.conversation == conversation);
-                let late = late.map(|episode| (episode.0, conversation, message.seq));
-                return batch.row.late.extend(late);
+                if let Some(episode) = late {
+                    batch.row.late.push((episode.0, conversation, message.seq));
+                    batch.row.who.push(Who {
+                        conversation,
+                        customer: (*message.to).into(),
+                        team: (*message.from).into(),
+                    });
+                }
+                return;
             };
             let says = Event::AgentSays {
                 agent: AgentId(agent),
@@ -87,7 +94,7 @@ impl Driver {
             team: TeamId(team.number),
             skills: super::settings::skills(&self.roster, &wants.skills),
             priority: wants.priority,
-            former: self.former.get(&conversation).copied(),
+            former: self.former.get(conversation),
             excluded: Vec::new(),
         };
         let arrive = Event::Arrive {

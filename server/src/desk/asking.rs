@@ -76,13 +76,12 @@ impl Driver {
         reply: Reply,
         batch: &mut Batch,
     ) {
+        let problem = ids::check_message_id(id).err();
+        let problem = problem.map(|problem| DeskError::Id {
+            id: id.to_owned(),
+            problem: problem.to_string(),
+        });
         let id = notice::authored(agent.0, id);
-        let problem = ids::check_message_id(&id)
-            .err()
-            .map(|problem| DeskError::Id {
-                id: id.clone(),
-                problem: problem.to_string(),
-            });
         let allowed = match self.may_say(agent, chat, typeu == code::DESK_NOTE) {
             Ok(allowed) if problem.is_none() => allowed,
             Ok(_) => return answer(reply, problem.map_or(Ok(()), Err)),

@@ -21,11 +21,13 @@ use super::act::DeskError;
 use super::agents::{Agents, End, Kind};
 use super::asking::{problem, said};
 use super::directory::TenantRoster;
+use super::former::Former;
 use super::inbox::{Item, Reply};
 use super::queues::Queues;
 use super::recall::{Recalled, Unredacted};
 use super::row::Row;
 use super::serving::Serving;
+use super::snapshot::At;
 use crate::handle::new_id;
 use crate::router::Router;
 
@@ -35,7 +37,7 @@ pub(super) const REBUILD_AGAIN: Duration = Duration::from_secs(1);
 const READ_WRITTEN: Duration = Duration::from_secs(1);
 
 /// Names of so many episodes are kept without a look at who has ended.
-const CHATS_MIN: usize = 1024;
+pub(super) const CHATS_MIN: usize = 1024;
 
 /// By episode and agent: the number of a message.
 pub(super) type Read = BTreeMap<(EpisodeId, AgentId), u64>;
@@ -92,7 +94,7 @@ pub(super) struct Driver {
     /// Users with open episodes, and where.
     pub(super) customers: HashMap<Name, Vec<ConversationId>>,
     /// Who served a conversation last.
-    pub(super) former: HashMap<ConversationId, AgentId>,
+    pub(super) former: Former,
     /// Everything up to this position has been decided about.
     pub(super) upto: u64,
     /// Up to where agents have their episodes' messages.
@@ -105,13 +107,15 @@ pub(super) struct Driver {
     /// When a team opens or closes next, on the wall's clock.
     pub(super) hours_change_ms: Option<i64>,
     /// At so many names those of ended episodes are looked for.
-    chats_max: usize,
+    pub(super) chats_max: usize,
     pub(super) roster: Arc<TenantRoster>,
     /// The desk's time at `since`.
     start: Time,
     since: Instant,
     /// The row after this one is the tenant log's next.
-    pub(super) row_seq: u64,
+    pub(super) at: At,
+    /// The row behind which the desk was kept last.
+    pub(super) kept_row: u64,
     /// What the start led to is stored.
     pub(super) opened: bool,
 }
@@ -130,7 +134,7 @@ impl Driver {
             chats: HashMap::new(),
             opening: None,
             customers: HashMap::new(),
-            former: HashMap::new(),
+            former: Former::default(),
             upto: 0,
             read: BTreeMap::new(),
             unwritten: BTreeMap::new(),
@@ -142,7 +146,8 @@ impl Driver {
             roster,
             start: Time(0),
             since: Instant::now(),
-            row_seq: 0,
+            at: At::default(),
+            kept_row: 0,
             opened: false,
         }
     }
@@ -205,6 +210,7 @@ impl Driver {
                 self.rebuild().await;
             }
         }
+        self.keep().await;
     }
 
     async fn sleep(&self, written: Instant) {
@@ -374,11 +380,8 @@ impl Driver {
                 }
             }
             Record::Assigned { episode, agent, .. } => {
-                if let Some(chat) = self.chats.get(episode)
-                    && (self.former.len() < limits::DESK_FORMER_MAX
-                        || self.former.contains_key(&chat.conversation))
-                {
-                    self.former.insert(chat.conversation, *agent);
+                if let Some(chat) = self.chats.get(episode) {
+                    self.former.set(chat.conversation, *agent);
                 }
             }
             Record::Recalled { episode, seq } => {
@@ -440,7 +443,12 @@ impl Driver {
         let mut outcomes = outcomes.into_iter();
         if has_row {
             match outcomes.next() {
-                Some(Submission::Decided(Verdict::New(row))) => self.row_seq = row.seq,
+                Some(Submission::Decided(Verdict::New(row))) => {
+                    self.at = At {
+                        row: row.seq,
+                        id: row.id.to_string(),
+                    };
+                }
                 other => {
                     let problem = problem(other);
                     tracing::error!(tenant = %self.tenant.name, problem, "a desk's row was not stored");
@@ -472,12 +480,10 @@ impl Driver {
         self.emit(batch).await;
         self.send_typed().await;
         if has_row {
-            self.tenant.committed(self.row_seq);
+            self.tenant.committed(self.at.row);
+            self.keep_now_and_then().await;
         }
-        if self.chats.len() > self.chats_max {
-            self.forget_ended();
-            self.chats_max = CHATS_MIN.max(2 * self.chats.len());
-        }
+        self.forget_some();
         true
     }
 

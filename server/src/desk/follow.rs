@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tidings_core::desk::{AgentStatus, Desk, Event, Record};
+use tidings_core::desk::{AgentId, AgentStatus, Desk, Entry, EpisodeId, Event, Record};
 use tidings_core::ids::{ConversationId, pair_key};
 use tidings_core::message::MessageRef;
 
 use super::Tenant;
-use super::driver::{Batch, Chat, Driver, REBUILD_AGAIN};
+use super::driver::{Batch, CHATS_MIN, Chat, Driver, REBUILD_AGAIN};
+use super::former::Former;
 use super::recall::Unredacted;
 use super::row::{Row, log_key};
+use super::snapshot::At;
 use crate::router::Router;
 use crate::store::{Conversation, Page, Store, StoreError};
 
@@ -18,55 +20,32 @@ use crate::store::{Conversation, Page, Store, StoreError};
 const PAGE: usize = 1000;
 
 impl Driver {
-    /// Reads the tenant's log and rebuilds the machine.
+    /// Makes the machine again: as it was kept last, and what the tenant's log has since.
     pub(super) async fn follow(&mut self) -> Result<(), StoreError> {
         let key = log_key(&self.tenant.name);
-        let mut who: HashMap<ConversationId, Chat> = HashMap::new();
-        let mut entries = Vec::new();
         self.forget_everything();
+        self.take_up().await?;
         loop {
-            let (router, key, after) = (self.router.clone(), key.clone(), self.row_seq);
+            let (router, key, after) = (self.router.clone(), key.clone(), self.at.row);
             let page = Page::After(after, PAGE);
             let store = move || router.store().history(&key, page);
             let rows = self.router.blocking(store).await?;
             let Some(last) = rows.last() else {
                 break;
             };
-            self.row_seq = last.seq;
+            self.at = At {
+                row: last.seq,
+                id: last.id.to_string(),
+            };
+            let mut entries = Vec::new();
             for message in &rows {
-                let row: Row = match serde_json::from_str(&message.body) {
-                    Ok(row) => row,
-                    Err(error) => {
-                        let reason = format!("row {} of {}: {error}", message.seq, message.from);
-                        let path = self.tenant.name.to_string();
-                        return Err(StoreError::Corrupt { path, reason });
-                    }
-                };
-                self.upto = self.upto.max(row.upto);
-                for known in row.who {
-                    let chat = Chat {
-                        conversation: known.conversation,
-                        customer: (*known.customer).into(),
-                        address: (*known.team).into(),
-                    };
-                    who.insert(known.conversation, chat);
-                }
-                for entry in &row.entries {
-                    self.learn_again(&entry.record, &who);
-                }
-                for (agent, episode, seq) in row.read {
-                    let of = (
-                        tidings_core::desk::EpisodeId(episode),
-                        tidings_core::desk::AgentId(agent),
-                    );
-                    self.read.insert(of, seq);
-                }
-                entries.extend(row.entries);
+                entries.extend(self.read_row(message)?);
             }
+            self.desk = std::mem::take(&mut self.desk).go_on(&entries);
+            self.forget_some();
         }
         // Whoever recalled something may have been cut off before its text was gone.
         self.redact().await;
-        self.desk = Desk::rebuild(&entries);
         self.wind();
         let desk = &self.desk;
         self.read
@@ -74,6 +53,32 @@ impl Driver {
         self.forget_ended();
         self.tell_serving_all();
         Ok(())
+    }
+
+    /// What a row says beside its transitions is learned; those are returned.
+    fn read_row(&mut self, message: &MessageRef) -> Result<Vec<Entry>, StoreError> {
+        let row: Row = serde_json::from_str(&message.body).map_err(|error| {
+            let reason = format!("row {} of {}: {error}", message.seq, message.from);
+            let path = self.tenant.name.to_string();
+            StoreError::Corrupt { path, reason }
+        })?;
+        self.upto = self.upto.max(row.upto);
+        let who = row.who.into_iter().map(|known| {
+            let chat = Chat {
+                conversation: known.conversation,
+                customer: (*known.customer).into(),
+                address: (*known.team).into(),
+            };
+            (known.conversation, chat)
+        });
+        let who: HashMap<ConversationId, Chat> = who.collect();
+        for entry in &row.entries {
+            self.learn_again(&entry.record, &who);
+        }
+        for (agent, episode, seq) in row.read {
+            self.read.insert((EpisodeId(episode), AgentId(agent)), seq);
+        }
+        Ok(row.entries)
     }
 
     /// [`Driver::learn`], with the names from the log.
@@ -97,13 +102,23 @@ impl Driver {
             self.tenant.part(customer);
         }
         self.customers.clear();
-        self.former.clear();
+        self.former = Former::default();
         self.read.clear();
         self.unwritten.clear();
         self.unredacted = Unredacted::default();
         self.hours_change_ms = Some(0); // to be looked at
-        self.row_seq = 0;
+        self.desk = Desk::new();
+        self.at = At::default();
+        self.kept_row = 0;
         self.upto = 0;
+    }
+
+    /// Now and then, when there are many: see [`Driver::forget_ended`].
+    pub(super) fn forget_some(&mut self) {
+        if self.chats.len() > self.chats_max {
+            self.forget_ended();
+            self.chats_max = CHATS_MIN.max(2 * self.chats.len());
+        }
     }
 
     /// Names of episodes that nobody can speak of any more.
@@ -213,7 +228,7 @@ impl Driver {
         }
         let wall_ms = self.router.wall_ms();
         let mut batch = Batch::default();
-        if self.row_seq > 0 {
+        if self.at.row > 0 {
             self.step(Event::Restarted, &mut batch);
         }
         let now = i64::try_from(self.now().0).unwrap_or(i64::MAX);

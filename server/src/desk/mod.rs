@@ -3,7 +3,7 @@
 //! - `directory`: what an operator sets up: tenants, teams, skills, agents, canned replies; `demo`:
 //!   what `serve --demo` does
 //! - `driver`, with `arrivals`, `emit`, `asking`, `recall`, `follow`: one task per tenant around one machine
-//! - `calendar`: when teams are open
+//! - `calendar`: when teams are open; `former`: who served whom last; `snapshot`: the desk as it stands
 //! - `inbox`: what waits for it; `row`: how its transitions lie in the store; `queues`: how often
 //!   agents hear how many wait
 //! - `sink`: storage listeners, which follow the log by themselves
@@ -29,6 +29,7 @@ pub mod directory;
 mod driver;
 mod emit;
 mod follow;
+mod former;
 mod inbox;
 mod link;
 pub mod notice;
@@ -41,6 +42,7 @@ mod serving;
 mod settings;
 pub mod show;
 pub mod sink;
+mod snapshot;
 mod staff;
 mod typed;
 
@@ -154,11 +156,6 @@ impl AgentRef {
     #[must_use]
     pub fn account(&self) -> &Name {
         &self.account
-    }
-
-    /// His number within the tenant.
-    pub(crate) fn number(&self) -> u32 {
-        self.number.0
     }
 
     /// His tenant.

@@ -56,7 +56,7 @@ impl Handle {
         id: &str,
         between: Option<(&str, &str)>,
     ) -> Result<Vec<MessageRef>, HandleError> {
-        ids::check_message_id(id).map_err(|problem| name_error("id", id, problem))?;
+        ids::check_stored_id(id).map_err(|problem| name_error("id", id, problem))?;
         let search = Search {
             id: id.into(),
             between: between.map(|(from, to)| (from.into(), to.into())),

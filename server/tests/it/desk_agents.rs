@@ -1,6 +1,7 @@
 //! What agents are told and may do: on ordinary sessions by texts, and after their account is gone.
 
 use serde_json::json;
+use tidings_server::core::limits;
 use tidings_server::core::shard::CloseReason;
 use tidings_server::core::wire::code;
 use tidings_server::desk::directory::{Agent, Member};
@@ -215,5 +216,45 @@ async fn p11_an_agent_who_closes_is_not_told_that_the_customer_did() {
     let told = agent.until("CLOSE_CHAT/WAITER_CLOSE").await;
     assert_ne!(told["from"]["uid"], "alice");
     assert_ne!(told["body"]["content"], "客户结束会话");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b20_a_customer_with_the_longest_name_of_a_team_with_the_longest_name_is_served() {
+    let running = start(None).await;
+    let desks = running.desks();
+    let team = "t".repeat(limits::DESK_NAME_BYTES_MAX);
+    let address = format!("@{team}");
+    let make = move |directory: &tidings_server::desk::directory::Directory| {
+        directory.put_team("demo", &team, &crate::desk::ocim_team(), &by_test())?;
+        let member = |team: &str| Member {
+            team: team.to_owned(),
+            capacity: None,
+        };
+        let agent = Agent {
+            teams: vec![member("support"), member(&team)],
+            ..Agent::default()
+        };
+        directory.put_agent("demo", "agent1", &agent, &by_test())
+    };
+    desks.change(make).await.unwrap();
+    let mut agent = running.handle().connect("agent1").await.unwrap();
+    agent.send("@support", "/online").await.unwrap();
+    let name = "c".repeat(limits::NAME_BYTES_MAX);
+    let mut link = running.handle().connect(&*name).await.unwrap();
+    link.send(&address, "hello").await.unwrap();
+    let chat = format!("{address}/{name}");
+    until(&mut agent, &chat, "hello").await;
+    // With the longest id, which becomes a longer one in the log.
+    let id = "i".repeat(limits::MESSAGE_ID_BYTES_MAX);
+    agent.send(&chat, "at your service").id(&*id).await.unwrap();
+    until(&mut link, &address, "at your service").await;
+    drop(link);
+    agent.send(&chat, "anything else?").await.unwrap();
+    // What he has acknowledged does not come again.
+    let mut link = running.handle().connect(&*name).await.unwrap();
+    assert_eq!(told(&mut link, &address).await, "anything else?");
+    agent.send(&chat, "/close").await.unwrap();
+    until(&mut agent, &chat, "The conversation is closed.").await;
     running.stop().await;
 }

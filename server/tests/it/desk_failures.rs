@@ -31,6 +31,8 @@ struct Failing {
     waits: AtomicBool,
     /// What agents write to customers fails.
     answers: AtomicBool,
+    /// Rows of the desk that were read.
+    rows_read: AtomicU64,
 }
 
 impl Store for Failing {
@@ -86,7 +88,14 @@ impl Store for Failing {
         self.inner.load_recent(wants, messages, bytes)
     }
     fn history(&self, key: &str, page: Page) -> Result<Vec<MessageRef>, StoreError> {
-        self.inner.history(key, page)
+        let found = self.inner.history(key, page);
+        if key == "@/demo\n@/demo"
+            && let Ok(rows) = &found
+        {
+            self.rows_read
+                .fetch_add(rows.len() as u64, Ordering::Relaxed);
+        }
+        found
     }
     fn conversations(
         &self,
@@ -137,8 +146,8 @@ impl Store for Failing {
     }
 }
 
-async fn server() -> (Running, Arc<Failing>) {
-    let store = Arc::new(Failing {
+fn failing() -> Arc<Failing> {
+    Arc::new(Failing {
         inner: MemoryStore::new(MemoryOptions::default()),
         rows: AtomicU64::new(0),
         every: AtomicU64::new(0),
@@ -147,7 +156,12 @@ async fn server() -> (Running, Arc<Failing>) {
         held: AtomicBool::new(false),
         waits: AtomicBool::new(false),
         answers: AtomicBool::new(false),
-    });
+        rows_read: AtomicU64::new(0),
+    })
+}
+
+async fn server() -> (Running, Arc<Failing>) {
+    let store = failing();
     let builder = Server::builder(settings(None)).store(store.clone());
     let running = builder.start().await.unwrap();
     furnish(&running).await;
@@ -393,4 +407,57 @@ async fn d1_an_answer_that_does_not_reach_the_customer_is_not_acknowledged() {
     assert!(!sent.unwrap().duplicate);
     assert_eq!(alice.text().await, "on its way");
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h4_a_start_reads_what_came_since_and_not_what_ever_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = failing();
+    let on = || Server::builder(settings(Some(dir.path()))).store(store.clone());
+    let running = on().start().await.unwrap();
+    furnish(&running).await;
+    let mut agent = bind(&running, "agent1").await;
+    let desks = running.desks();
+    for customers in 0..50 {
+        let alice = customer(&running, &format!("c{customers}")).await;
+        alice.says("m", "hello").await;
+        let (_, episode) = agent.given().await;
+        let chat = Chat::Episode(tidings_server::core::desk::EpisodeId(episode));
+        desks.act(&agent.agent, Act::Close(chat)).await.unwrap();
+    }
+    let alice = customer(&running, "alice").await;
+    alice.says("m1", "still open").await;
+    agent.given().await;
+    drop((agent, alice));
+    running.stop().await;
+    let page = Page::Before(u64::MAX, 1);
+    let rows = store.inner.history("@/demo\n@/demo", page).unwrap()[0].seq;
+    assert!(rows >= 100, "{rows}");
+    // What the tables of conversations had not taken yet is read by whoever makes them.
+    let behind = {
+        let db = rusqlite::Connection::open(dir.path().join("desk.db")).unwrap();
+        let sql = "SELECT seq FROM sink WHERE name = 'database'";
+        rows - db.query_row(sql, [], |row| row.get::<_, u64>(0)).unwrap()
+    };
+    store.rows_read.store(0, Ordering::Relaxed);
+    let running = on().start().await.unwrap();
+    let mut agent = bind(&running, "agent1").await;
+    assert_eq!(agent.given().await, ("alice".to_owned(), 51));
+    assert_eq!(agent.text().await, "still open");
+    // What ended lately can still be spoken of.
+    let chat = Chat::Customer("c49".into());
+    let say = Act::Say {
+        chat,
+        id: "late".to_owned(),
+        typeu: -1,
+        text: "one more word".to_owned(),
+        internal: false,
+    };
+    running.desks().act(&agent.agent, say).await.unwrap();
+    running.stop().await;
+    let read = store.rows_read.load(Ordering::Relaxed);
+    assert!(
+        read < behind + 50,
+        "{read} of {rows} rows were read, {behind} of them for the first time"
+    );
 }

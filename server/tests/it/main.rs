@@ -26,6 +26,7 @@ mod desk_failures;
 mod desk_http;
 mod desk_left;
 mod desk_sinks;
+mod desk_start;
 mod desk_talks;
 mod embed;
 mod embed_before;

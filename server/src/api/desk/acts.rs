@@ -26,7 +26,7 @@ use crate::api::extract::{Input, Maybe, Named};
 use crate::api::idempotency::Key;
 use crate::api::problem::Problem;
 use crate::desk::directory::TenantRoster;
-use crate::desk::{Act, AgentRef, Chat, DeskError, TransferTo, notice, records};
+use crate::desk::{Act, AgentRef, Chat, DeskError, TransferTo, records};
 use crate::handle::new_id;
 
 /// As whom.
@@ -248,8 +248,7 @@ async fn say(
             .to_string()
     };
     let id = body.id.unwrap_or_else(made);
-    check_message_id(&notice::authored(agent.number(), &id))
-        .map_err(|problem| Problem::name("id", &id, problem))?;
+    check_message_id(&id).map_err(|problem| Problem::name("id", &id, problem))?;
     let say = Act::Say {
         chat: Chat::Episode(EpisodeId(episode)),
         id: id.clone(),

@@ -91,11 +91,11 @@ fn messages() -> Value {
             "additionalProperties": false,
             "properties": {
                 "to": { "oneOf": [
-                    { "type": "string", "minLength": 1, "maxLength": limits::NAME_BYTES_MAX + 1, "pattern": ANY },
+                    { "type": "string", "minLength": 1, "maxLength": limits::ADDRESS_BYTES_MAX, "pattern": ANY },
                     {
                         "type": "array", "minItems": 1, "maxItems": limits::API_RECIPIENTS_MAX,
                         "uniqueItems": true,
-                        "items": { "type": "string", "minLength": 1, "maxLength": limits::NAME_BYTES_MAX + 1, "pattern": ANY },
+                        "items": { "type": "string", "minLength": 1, "maxLength": limits::ADDRESS_BYTES_MAX, "pattern": ANY },
                     },
                 ], "description": "A user, a `#group`, `*` (everybody who has ever logged in), or a list of users and groups." },
                 "text": { "type": "string", "description": "What is said. The whole frame has at most `delivery.frame_bytes_max` bytes." },

@@ -26,6 +26,7 @@ pub(crate) const FILE: &str = "desk.db";
 const SCHEMA: &[&str] = &[
     include_str!("schema_1.sql"),
     include_str!("../sink/schema_1.sql"),
+    include_str!("../snapshot.sql"),
 ];
 
 /// Tables whose rows are watched over: not those of the storage listener, which grow.

@@ -13,11 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidings_core::ids::Name;
+use tidings_core::limits;
 use tidings_core::message::MessageRef;
 
 use super::Tenant;
 use super::directory::Directory;
 use super::row::{Row, log_key};
+use super::snapshot::{self, At};
 use crate::hooks::Hooks;
 use crate::router::Router;
 use crate::store::{Page, StoreError};
@@ -195,6 +197,17 @@ impl Sink {
     }
 }
 
+/// How far a listener has come.
+struct Place {
+    translator: Translator,
+    /// Up to here the translator has read.
+    at: At,
+    /// Up to here the listener has been told.
+    cursor: u64,
+    /// The row behind which the translator was kept last.
+    kept_row: u64,
+}
+
 /// Follows one tenant's log for one listener, until the server stops.
 pub(super) struct Follower {
     pub(super) sink: Sink,
@@ -207,11 +220,9 @@ impl Follower {
     pub(super) async fn run(self) {
         let mut rows = self.tenant.rows.subscribe();
         let mut wait = AGAIN;
-        let mut translator = Translator::default();
-        let mut seq = 0;
-        let mut cursor = None;
+        let mut place = None;
         while !self.tenant.inbox.is_closed() {
-            match self.advance(&mut translator, &mut seq, &mut cursor).await {
+            match self.advance(&mut place).await {
                 Ok(true) => wait = AGAIN,
                 Ok(false) => {
                     wait = AGAIN;
@@ -224,43 +235,67 @@ impl Follower {
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(AGAIN_MAX);
                     // What the translator had begun is begun anew.
-                    translator = Translator::default();
-                    seq = 0;
+                    place = None;
                 }
             }
         }
+        if let Some(mut place) = place {
+            self.keep(&mut place).await;
+        }
+    }
+
+    /// Where it stands: its cursor, and the translator as it was kept at or before that.
+    async fn place(&self) -> Result<Place, String> {
+        let cursor = self.with(database::cursor).await?;
+        let (tenant, router) = (&self.tenant, &self.router);
+        let kept = snapshot::load::<Translator>(tenant, router, self.sink.name()).await;
+        let kept = kept.map_err(|e| e.to_string())?;
+        let (at, translator) = kept.filter(|(at, _)| at.row <= cursor).unwrap_or_default();
+        Ok(Place {
+            kept_row: at.row,
+            at,
+            translator,
+            cursor,
+        })
+    }
+
+    async fn keep(&self, place: &mut Place) {
+        if place.at.row == place.kept_row {
+            return;
+        }
+        let (what, translator) = (self.sink.name(), place.translator.clone());
+        snapshot::keep(&self.tenant, what, &place.at, translator).await;
+        place.kept_row = place.at.row;
     }
 
     /// Some rows on; false if there are none.
-    async fn advance(
-        &self,
-        translator: &mut Translator,
-        seq: &mut u64,
-        cursor: &mut Option<u64>,
-    ) -> Result<bool, String> {
-        if cursor.is_none() {
-            let found = self.with(database::cursor).await?;
-            *cursor = Some(found);
-        }
-        let rows = self.rows(*seq).await.map_err(|e| e.to_string())?;
+    async fn advance(&self, place: &mut Option<Place>) -> Result<bool, String> {
+        let place = match place {
+            Some(place) => place,
+            None => place.insert(self.place().await?),
+        };
+        let rows = self.rows(place.at.row).await.map_err(|e| e.to_string())?;
         let roster = self.tenant.roster();
         for message in &rows {
             let row: Row = serde_json::from_str(&message.body).map_err(|e| e.to_string())?;
-            let is_new = cursor.is_none_or(|cursor| message.seq > cursor);
-            let events = translator
-                .row(
-                    &row,
-                    message.position,
-                    is_new.then_some(&*self.router),
-                    &roster,
-                )
+            let is_new = message.seq > place.cursor;
+            let router = is_new.then_some(&*self.router);
+            let events = place
+                .translator
+                .row(&row, message.position, router, &roster)
                 .await
                 .map_err(|e| e.to_string())?;
             if is_new {
                 self.hand_over(message.seq, events).await?;
-                *cursor = Some(message.seq);
+                place.cursor = message.seq;
             }
-            *seq = message.seq;
+            place.at = At {
+                row: message.seq,
+                id: message.id.to_string(),
+            };
+            if place.at.row >= place.kept_row + limits::DESK_SNAPSHOT_ROWS {
+                self.keep(place).await;
+            }
         }
         Ok(!rows.is_empty())
     }

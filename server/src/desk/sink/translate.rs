@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use serde::{Deserialize, Serialize};
 use tidings_core::desk::{AgentId, AgentStatus, Ending, Entry, EpisodeId, How, Record, TeamId};
 use tidings_core::ids::{ConversationId, Name, pair_key};
 use tidings_core::message::Message;
@@ -21,6 +22,7 @@ use crate::store::{Page, StoreError};
 const PAGE: usize = 500;
 
 /// An open episode.
+#[derive(Clone, Serialize, Deserialize)]
 struct Episode {
     who: Who,
     team: TeamId,
@@ -35,8 +37,10 @@ struct Episode {
 }
 
 /// See the module.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(super) struct Translator {
+    /// Of the row that is being read: whoever it is about is named in it.
+    #[serde(skip)]
     who: HashMap<ConversationId, Who>,
     episodes: HashMap<EpisodeId, Episode>,
     agents: HashMap<AgentId, AgentStatus>,
@@ -52,6 +56,7 @@ impl Translator {
         router: Option<&Router>,
         roster: &TenantRoster,
     ) -> Result<Vec<DeskEvent>, StoreError> {
+        self.who.clear();
         for who in &row.who {
             self.who.insert(who.conversation, who.clone());
         }
