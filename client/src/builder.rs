@@ -211,7 +211,7 @@ impl Builder {
         self
     }
 
-    /// Longest frame, for servers with another limit than 6144 bytes (on UDP 2048).
+    /// Longest frame, for servers with another limit than 6144 bytes (UDP: 2048, WebSocket: 65,536).
     pub fn frame_bytes_max(mut self, bytes: usize) -> Builder {
         self.frame_bytes_max = Some(bytes);
         self

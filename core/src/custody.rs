@@ -112,8 +112,39 @@ pub struct Cursor {
     /// Numbers above `acked` that are acknowledged too, ascending, at most
     /// [`crate::limits::CURSOR_SPARSE_MAX`].
     pub sparse: Vec<u64>,
-    /// Numbers that ran through all their sends in so many logins in a row without an answer.
-    pub unanswered: Vec<(u64, u32)>,
+    /// What the device was sent and did not answer, by number ascending, at most
+    /// [`crate::limits::CURSOR_SPARSE_MAX`].
+    pub unanswered: Vec<Unanswered>,
+}
+
+/// A message that a device was sent in earlier logins and never acknowledged.
+///
+/// All of it is kept with the cursor, over logins and, like the cursor, over a restart: what a crash
+/// loses of it is counted again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unanswered {
+    /// Its number.
+    pub seq: u64,
+    /// Logins in a row in which it ran through all its sends.
+    pub logins: u32,
+    /// Links that ended shortly after it was sent.
+    pub ends: u32,
+    /// When it is tried again, alone, once [`Unanswered::is_aside`]: milliseconds since 1970 UTC.
+    pub again_ms: i64,
+}
+
+impl Unanswered {
+    /// Whether it lets those behind it pass, and is tried alone.
+    #[must_use]
+    pub fn is_aside(&self) -> bool {
+        self.ends >= crate::limits::LINK_ENDS_MAX
+    }
+
+    /// Whether links ended right after it, but not so many that it steps aside.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        self.ends > 0 && !self.is_aside()
+    }
 }
 
 /// What lies behind the heads for one device, found at login.

@@ -17,10 +17,11 @@ pub const STORED_ID_BYTES_MAX: usize = 140;
 /// Beyond: refused with 313.
 pub const ADDRESS_BYTES_MAX: usize = 131;
 
-/// Longest frame that we take from or send to a TCP client, in bytes of JSON: what every published
+/// Longest frame that we take from a TCP client unless `delivery.frame_bytes_max` says otherwise, and
+/// longest that we ever send to a MobileIMSDK client on TCP, in bytes of JSON: what every published
 /// client accepts.
-/// Beyond: an incoming frame closes its connection; a message that would leave as a longer one is
-/// refused with code 312.
+/// Beyond: an incoming frame closes its connection; a message that would leave as a longer one
+/// waits for another transport, and a notice says so.
 pub const FRAME_BYTES_MAX: usize = 6144;
 /// Longest datagram that we take, in bytes.
 /// Beyond: it is dropped.
@@ -28,8 +29,10 @@ pub const DATAGRAM_BYTES_MAX: usize = 2048;
 /// Longest frame pushed to a MobileIMSDK UDP client, in bytes: its receive buffer.
 /// Beyond: the message waits for another transport, and a notice says so.
 pub const DATAGRAM_PUSH_BYTES_MAX: usize = 1024;
-/// Longest WebSocket message that we take, in bytes.
-/// Beyond: the connection is closed with code 1009.
+/// Longest WebSocket message that we take or send, and longest frame to a TCP client with the
+/// extension, in bytes.
+/// Beyond: the connection is closed with code 1009; a message that no connection takes is refused
+/// with code 312.
 pub const WEBSOCKET_MESSAGE_BYTES_MAX: usize = 65536;
 /// Longest WebSocket message for `serve --echo`, which exists for conformance suites, in bytes.
 /// Beyond: the connection is closed with code 1009.
@@ -67,6 +70,21 @@ pub const SENDS_PER_LOGIN_MAX: u32 = 5;
 /// Logins in a row that may run through all their sends of one message, unanswered.
 /// Beyond: the message is set aside for that device; history keeps it.
 pub const LOGINS_UNANSWERED_MAX: u32 = 3;
+/// A link that ends within this time after a message was sent, unacknowledged, counts against the
+/// message: it may have killed its receiver. Not on links inside this process, and not if the client
+/// logged out or an operator ended the session.
+pub const LINK_END_SUSPICIOUS_MS: u64 = 10_000;
+/// Links that may end so after one message; from the first on it is sent alone.
+/// Beyond: it steps aside, those behind it go on, and it is tried again later.
+pub const LINK_ENDS_MAX: u32 = 3;
+/// Times that a message that stepped aside is tried again, alone.
+/// Beyond: it is set aside for that device; history keeps it.
+pub const TRIALS_MAX: u32 = 10;
+/// A message that stepped aside is first tried again after this; the wait doubles each time.
+pub const TRIAL_WAIT_MS: i64 = 60_000;
+/// Messages of one session that have stepped aside and wait for a trial.
+/// Beyond: they wait for a later login.
+pub const ASIDE_MAX: usize = 16;
 /// For so long nothing may be heard from a link while something is in flight.
 /// Beyond: the link is closed.
 pub const SILENCE_IN_FLIGHT_MS_MAX: u64 = 20_000;

@@ -55,6 +55,8 @@ table! {
     MESSAGES Counter "messages" "tidings_messages_total" "Messages that the store decided on, by kind of receiver and outcome."
     DELIVERIES Counter "messages" "tidings_deliveries_total" "Messages put into an outbox, to each session once and again for each resend."
     RESENDS Counter "messages" "tidings_resends_total" "Deliveries of a message that had been sent to the session before."
+    STEPPED_ASIDE Counter "messages" "tidings_stepped_aside_total" "Ends of links that made a message step aside, or kept it there: it seems to kill its receiver."
+    SET_ASIDE Counter "messages" "tidings_set_aside_total" "Messages that are no longer sent to one device, because it never answers them."
     GATHER Histogram "seconds" "tidings_gather_seconds" "How long the oldest message of a batch waited for its commit to begin."
     COMMIT Histogram "seconds" "tidings_commit_seconds" "How long the store took to commit a batch."
     EMIT Histogram "seconds" "tidings_emit_seconds" "How long it took to acknowledge and deliver what a batch held."
@@ -128,6 +130,8 @@ pub(crate) struct Metrics {
     messages: [[AtomicU64; OUTCOMES.len()]; KINDS.len()],
     deliveries: AtomicU64,
     resends: AtomicU64,
+    stepped_aside: AtomicU64,
+    set_aside: AtomicU64,
     records: AtomicU64,
     pub(crate) gather: Histogram,
     pub(crate) commit: Histogram,
@@ -164,6 +168,16 @@ impl Metrics {
             &self.refused
         };
         count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A link ended right after a message that stands aside for it.
+    pub(crate) fn stepped_aside(&self) {
+        self.stepped_aside.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A device is not sent a message any more.
+    pub(crate) fn set_aside(&self) {
+        self.set_aside.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Deliveries, and how many of them were not the first.
@@ -235,6 +249,8 @@ impl Metrics {
         all.labelled(MESSAGES, messages);
         all.plain(DELIVERIES, of(&self.deliveries));
         all.plain(RESENDS, of(&self.resends));
+        all.plain(STEPPED_ASIDE, of(&self.stepped_aside));
+        all.plain(SET_ASIDE, of(&self.set_aside));
         all.histogram(GATHER, &self.gather);
         all.histogram(COMMIT, &self.commit);
         all.histogram(EMIT, &self.emit);

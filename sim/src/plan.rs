@@ -19,6 +19,16 @@ pub(crate) struct ClientPlan {
     pub(crate) sloppy: bool,
     /// Never acknowledges anything.
     pub(crate) mute: bool,
+    /// Some messages kill it before it acknowledges them: [`ClientPlan::dies_of`].
+    pub(crate) fragile: bool,
+}
+
+impl ClientPlan {
+    /// Whether a message, by its text, kills this client.
+    pub(crate) fn dies_of(&self, body: &str) -> bool {
+        let number = body.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok());
+        self.fragile && number.is_some_and(|n| n % 29 == 7)
+    }
 }
 
 /// What one of our clients declares.
@@ -98,6 +108,7 @@ fn client(rng: &mut Rng, user: &Name, number: u64, transport: Transport) -> Clie
         keepalive_ms: *rng.pick(&[3_000, 5_000, 10_000, 15_000]),
         sloppy: rng.chance(150),
         mute: rng.chance(30),
+        fragile: false,
     }
 }
 
@@ -131,6 +142,15 @@ fn groups(rng: &mut Rng, users: &[Name]) -> Vec<(Name, Vec<Name>)> {
 }
 
 impl Plan {
+    /// Who dies of some messages, in one world of four: apart from the other draws.
+    pub(crate) fn draw_fragile(&mut self, rng: &mut Rng) {
+        if rng.chance(250) {
+            for client in &mut self.clients {
+                client.fragile = rng.chance(300);
+            }
+        }
+    }
+
     pub(crate) fn draw(rng: &mut Rng) -> Plan {
         let users: Vec<Name> = ["alice", "bob", "carol", "dave"][..rng.range(2, 4) as usize]
             .iter()

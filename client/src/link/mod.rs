@@ -101,7 +101,8 @@ impl Target {
     /// The longest frame that goes through.
     pub(crate) fn frame_bytes_max(&self) -> usize {
         match self.transport {
-            Transport::Tcp | Transport::WebSocket => limits::FRAME_BYTES_MAX,
+            Transport::Tcp => limits::FRAME_BYTES_MAX,
+            Transport::WebSocket => limits::WEBSOCKET_MESSAGE_BYTES_MAX,
             Transport::Udp => limits::DATAGRAM_BYTES_MAX,
         }
     }

@@ -4,8 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
+use super::aside::Aside;
 use super::track::Track;
-use crate::custody::{Backlog, Loaded, Want};
+use crate::custody::{Backlog, Loaded, Unanswered, Want};
 use crate::ids::{ConversationId, Name};
 use crate::limits;
 use crate::message::MessageRef;
@@ -55,24 +56,27 @@ pub enum Overdue {
 }
 
 #[derive(Debug)]
-struct InFlight {
-    message: MessageRef,
+pub(super) struct InFlight {
+    pub(super) message: MessageRef,
     /// For the first time.
     sent: Time,
+    pub(super) last_sent: Time,
     due: Time,
     wait_ms: u64,
-    sends: u32,
+    pub(super) sends: u32,
+    /// It stepped aside and is alone in flight until it is answered or sent again.
+    pub(super) trial: bool,
 }
 
 /// Everything that one session has to receive.
 #[derive(Debug, Default)]
 pub struct Flow {
     /// By conversation number.
-    tracks: Vec<Track>,
+    pub(super) tracks: Vec<Track>,
     /// `(position of the next message, conversation)` of every track that is behind.
     behind: BTreeSet<(u64, ConversationId)>,
     /// In order of sending.
-    in_flight: VecDeque<InFlight>,
+    pub(super) in_flight: VecDeque<InFlight>,
     in_flight_bytes: usize,
     /// What the load under way asked for; there is never more than one.
     loading: Option<Vec<Want>>,
@@ -87,6 +91,12 @@ pub struct Flow {
     active: Time,
     /// Conversations in which something was acknowledged since [`Flow::take_moved`].
     moved: Vec<ConversationId>,
+    /// Stepped aside, and waiting for their trials.
+    pub(super) aside: Vec<Aside>,
+    /// A trial is under way or wants to begin.
+    pub(super) trying: bool,
+    /// Something in flight or behind is suspected of ending links.
+    pub(super) cautious: bool,
 }
 
 /// Messages asked for beyond what the window holds.
@@ -145,6 +155,7 @@ impl Flow {
         }
         let behind = self.tracks.iter().filter(|t| t.is_behind());
         self.behind = behind.map(|t| (t.next, t.conversation)).collect();
+        self.look_for_suspects();
     }
 
     fn find(&self, conversation: ConversationId) -> Result<usize, usize> {
@@ -152,7 +163,7 @@ impl Flow {
             .binary_search_by_key(&conversation, |t| t.conversation)
     }
 
-    fn track_mut(&mut self, conversation: ConversationId) -> Option<&mut Track> {
+    pub(super) fn track_mut(&mut self, conversation: ConversationId) -> Option<&mut Track> {
         self.find(conversation).ok().map(|at| &mut self.tracks[at])
     }
 
@@ -217,7 +228,7 @@ impl Flow {
     }
 
     fn has_room(&self, at: usize, rules: &WindowRules) -> bool {
-        self.in_flight.len() < rules.messages_max
+        self.in_flight.len() < self.messages_max(rules.messages_max)
             && (self.in_flight.is_empty() || self.in_flight_bytes < rules.bytes_max)
             && self.tracks[at].in_flight < rules.per_conversation_max
     }
@@ -252,26 +263,42 @@ impl Flow {
         if passing == Passing::Leave {
             return None;
         }
-        track.in_flight += 1;
+        if track
+            .unanswered(message.seq)
+            .is_some_and(Unanswered::is_aside)
+        {
+            self.keep_aside(message);
+            return None;
+        }
+        self.put_in_flight(now, message, false);
+        Some(message.clone())
+    }
+
+    pub(super) fn put_in_flight(&mut self, now: Time, message: &MessageRef, trial: bool) {
+        if let Some(track) = self.track_mut(message.conversation) {
+            track.in_flight += 1;
+        }
         self.active = now;
         self.in_flight_bytes += weight(message);
         self.in_flight.push_back(InFlight {
             message: message.clone(),
             sent: now,
+            last_sent: now,
             due: now + limits::RESEND_FIRST_MS,
             wait_ms: limits::RESEND_FIRST_MS,
             sends: 1,
+            trial,
         });
-        Some(message.clone())
     }
 
     /// What to load next, oldest first, and how many messages at most; `None` if nothing is behind,
     /// the window is more than half full, or a load is under way. The caller must answer with
     /// [`Flow::loaded`].
     pub fn wants(&mut self, rules: &WindowRules) -> Option<(Vec<Want>, usize)> {
-        let half_full = self.in_flight.len() * 2 > rules.messages_max.max(2)
+        let messages_max = self.messages_max(rules.messages_max);
+        let half_full = self.in_flight.len() * 2 > messages_max.max(2)
             || self.in_flight_bytes * 2 > rules.bytes_max;
-        if self.loading.is_some() || half_full || self.in_flight.len() >= rules.messages_max {
+        if self.loading.is_some() || half_full || self.in_flight.len() >= messages_max {
             return None;
         }
         let mut wants = Vec::new();
@@ -298,7 +325,7 @@ impl Flow {
         }
         self.loading = Some(wants.clone());
         // Own and settled messages take no room: ask for a few more than fit.
-        let fits = room.min(rules.messages_max - self.in_flight.len()) + LOAD_SLACK;
+        let fits = room.min(messages_max - self.in_flight.len()) + LOAD_SLACK;
         Some((wants, fits))
     }
 
@@ -367,6 +394,9 @@ impl Flow {
                 self.behind.insert((track.next, want.conversation));
             }
         }
+        if self.cautious {
+            self.look_for_suspects();
+        }
     }
 
     /// The load could not be done; it will be asked for again.
@@ -391,11 +421,12 @@ impl Flow {
             None => match self.in_flight.iter().position(fits) {
                 Some(at) => at,
                 None => {
+                    let acked = self.acknowledge_aside(id, from);
                     let said = (Name::from(id), Name::from(from.unwrap_or_default()));
-                    if !self.early.contains(&said) {
+                    if acked.is_none() && !self.early.contains(&said) {
                         remember(&mut self.early, said);
                     }
-                    return None;
+                    return acked;
                 }
             },
         };
@@ -408,13 +439,22 @@ impl Flow {
             track.in_flight -= 1;
             track.settle(done.message.seq);
         }
+        if self.cautious {
+            self.look_for_suspects();
+        }
+        self.trying &= !done.trial;
+        self.moved(conversation);
+        Some(Acked {
+            message: done.message,
+        })
+    }
+
+    /// Something was acknowledged in a conversation.
+    pub(super) fn moved(&mut self, conversation: ConversationId) {
         // Nearly always the last one; one that is there twice is only told twice.
         if self.moved.last() != Some(&conversation) {
             self.moved.push(conversation);
         }
-        Some(Acked {
-            message: done.message,
-        })
     }
 
     /// The conversations in which something was acknowledged, since this was last asked.
@@ -490,6 +530,9 @@ impl Flow {
                 entry.sends += 1;
                 entry.wait_ms = (entry.wait_ms * 2).min(limits::RESEND_WAIT_MS_MAX);
                 entry.due = now + entry.wait_ms;
+                entry.last_sent = now;
+                // It has not killed its receiver so far: others may go on beside it.
+                self.trying &= !std::mem::take(&mut entry.trial);
                 self.active = now;
                 overdue.push(Overdue::Resend(entry.message.clone()));
                 at += 1;
@@ -504,12 +547,19 @@ impl Flow {
                 continue;
             };
             track.in_flight -= 1;
+            self.trying &= !done.trial;
+            let Some(track) = self.track_mut(conversation) else {
+                continue;
+            };
             if track.count_unanswered(seq) >= limits::LOGINS_UNANSWERED_MAX {
                 track.settle(seq);
                 overdue.push(Overdue::SetAside(done.message));
             } else {
                 overdue.push(Overdue::Exhausted(done.message));
             }
+        }
+        if self.cautious {
+            self.look_for_suspects();
         }
         overdue
     }

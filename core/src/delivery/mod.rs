@@ -9,10 +9,12 @@
 //! Knows nothing of sockets, logins or frames. Called by `shard`; owned by one session; does not
 //! exist for a session that has nothing to wait for.
 
+mod aside;
 mod flow;
 #[cfg(test)]
 mod tests;
 mod track;
 
+pub use aside::Blamed;
 pub use flow::{Acked, Flow, Overdue, Passing, Sending, WindowRules};
 pub use track::Track;

@@ -1,6 +1,6 @@
 //! One conversation as one session works through it.
 
-use crate::custody::Cursor;
+use crate::custody::{Cursor, Unanswered};
 use crate::ids::{ConversationId, DeviceId};
 use crate::limits;
 
@@ -31,8 +31,8 @@ pub struct Track {
     pub provisional: Vec<u64>,
     /// Messages of this conversation in flight.
     pub in_flight: usize,
-    /// `(number, logins)`: ran through all sends in so many logins.
-    pub unanswered: Vec<(u64, u32)>,
+    /// What earlier logins did not answer.
+    pub unanswered: Vec<Unanswered>,
 }
 
 impl Track {
@@ -120,7 +120,7 @@ impl Track {
             self.sparse.insert(at, seq);
         }
         let acked = self.acked;
-        self.unanswered.retain(|(s, _)| *s > acked && *s != seq);
+        self.unanswered.retain(|u| u.seq > acked && u.seq != seq);
         true
     }
 
@@ -144,14 +144,47 @@ impl Track {
 
     /// Counts a login in which `seq` ran through all its sends; returns the count.
     pub fn count_unanswered(&mut self, seq: u64) -> u32 {
-        if let Some(entry) = self.unanswered.iter_mut().find(|(s, _)| *s == seq) {
-            entry.1 += 1;
-            return entry.1;
-        }
-        if self.unanswered.len() < limits::CURSOR_SPARSE_MAX {
-            self.unanswered.push((seq, 1));
-        }
-        1
+        let entry = self.unanswered_mut(seq);
+        entry.map_or(1, |entry| {
+            entry.logins += 1;
+            // It was sent five times, and the link is still there.
+            entry.ends = 0;
+            entry.logins
+        })
+    }
+
+    /// Counts a link that ended right after `seq` was sent, at this wall clock; returns the count.
+    pub fn count_end(&mut self, seq: u64, wall_ms: i64) -> u32 {
+        let entry = self.unanswered_mut(seq);
+        entry.map_or(1, |entry| {
+            entry.ends += 1;
+            entry.again_ms = wall_ms.saturating_add(super::aside::wait_ms(entry.ends));
+            entry.ends
+        })
+    }
+
+    /// The entry of `seq`, a new one if there is none; `None` if there are too many.
+    fn unanswered_mut(&mut self, seq: u64) -> Option<&mut Unanswered> {
+        let at = match self.unanswered.binary_search_by_key(&seq, |u| u.seq) {
+            Ok(at) => at,
+            Err(_) if self.unanswered.len() >= limits::CURSOR_SPARSE_MAX => return None,
+            Err(at) => {
+                let fresh = Unanswered {
+                    seq,
+                    ..Unanswered::default()
+                };
+                self.unanswered.insert(at, fresh);
+                at
+            }
+        };
+        Some(&mut self.unanswered[at])
+    }
+
+    /// What is known of `seq` from earlier logins.
+    #[must_use]
+    pub fn unanswered(&self, seq: u64) -> Option<&Unanswered> {
+        let at = self.unanswered.binary_search_by_key(&seq, |u| u.seq);
+        at.ok().map(|at| &self.unanswered[at])
     }
 
     /// The cursor to be remembered.

@@ -6,7 +6,7 @@ use crate::ids::{DeviceId, LinkId, Name};
 use crate::message::MessageRef;
 use crate::secret::Secret;
 use crate::session::Transport;
-use crate::wire::mobileimsdk::Frame;
+use crate::wire::mobileimsdk::{Form, Frame};
 
 /// What the driver must do, in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,8 +41,8 @@ pub enum Action {
         link: LinkId,
         /// What.
         message: MessageRef,
-        /// With `id`, `seq`, `time`.
-        extended: bool,
+        /// How it is written.
+        form: Form,
         /// Sent before: pointless if the first copy still waits in the outbox.
         again: bool,
     },
@@ -127,6 +127,8 @@ pub enum Action {
 pub enum CloseReason {
     /// The client logged out.
     Logout,
+    /// The other end closed it, or the network did.
+    Gone,
     /// Silent for too long.
     Idle,
     /// Silent while something was in flight.
@@ -197,6 +199,16 @@ pub enum Event {
         message: MessageRef,
         /// Who did not answer.
         user: Name,
+    },
+    /// Links of a device ended right after this message was sent: it steps aside for those behind it,
+    /// and is tried again later, alone.
+    SteppedAside {
+        /// Which.
+        message: MessageRef,
+        /// Whose device.
+        user: Name,
+        /// So many links.
+        ends: u32,
     },
     /// A message is no longer sent to a device that never answers it; history keeps it.
     SetAside {

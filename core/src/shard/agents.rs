@@ -72,11 +72,10 @@ impl Shard {
     pub(super) fn submitted_for_customer(&mut self, draft: Draft) -> Result<Draft, Submission> {
         let max = self.config.frame_bytes_max;
         let draft = self.for_customer(draft).ok_or(Submission::NoSuchAddress)?;
-        let d = &draft;
-        if d.typeu == code::DESK_RECORD {
+        if draft.typeu == code::DESK_RECORD {
             return Ok(draft); // the log of a tenant leaves on no wire
         }
-        match self.fits(&d.from, &d.to, &d.id, d.typeu, &d.body) {
+        match self.fits(&draft, max) {
             Ok(()) => Ok(draft),
             Err(bytes) => Err(Submission::TooLarge { bytes, max }),
         }

@@ -159,14 +159,10 @@ impl Shard {
 
     /// The application may have made it longer.
     fn take_answered(&mut self, link: LinkId, draft: Draft, qos: bool, actions: &mut Vec<Action>) {
-        let d = &draft;
-        if let Err(bytes) = self.fits(&d.from, &d.to, &d.id, d.typeu, &d.body) {
-            let text = format!(
-                "message {}, as the application changed it, would be a frame of {bytes} bytes; \
-                 the limit is {}",
-                d.id, self.config.frame_bytes_max
-            );
-            return self.refuse_message(link, &d.id, code::REFUSED_TOO_LARGE, &text, actions);
+        if let Err(bytes) = self.fits(&draft, limits::WEBSOCKET_MESSAGE_BYTES_MAX) {
+            let (id, long) = (&draft.id, super::frames::too_long(bytes));
+            let text = format!("message {id}, as the application changed it, {long}");
+            return self.refuse_message(link, id, code::REFUSED_TOO_LARGE, &text, actions);
         }
         if qos {
             self.keep(link, draft, actions);

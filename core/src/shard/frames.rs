@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Action, CloseReason, Shard, Undecided, asking};
+use super::{Action, CloseReason, Shard, Undecided, asking, size};
 use crate::custody::{Draft, Record};
 use crate::ids::{self, Address, ConversationId, LinkId, Name};
 use crate::limits;
@@ -151,7 +151,7 @@ impl Shard {
             // The whole offending frame, as the reference server answers, if it fits.
             self.scratch.clear();
             mobileimsdk::encode(frame, &mut self.scratch);
-            if self.scratch.len() * 2 + 200 <= self.config.frame_bytes_max {
+            if self.scratch.len() * 2 + 200 <= limits::FRAME_BYTES_MAX {
                 text = String::from_utf8_lossy(&self.scratch).into_owned();
             }
         }
@@ -181,11 +181,12 @@ impl Shard {
         if session.transport == Transport::Udp && session.phase == Phase::Anonymous {
             return;
         }
+        let bytes_max = size::frame_bytes_max(session);
         let mut answer = frame.into_owned();
         answer.kind = code::ECHO_ANSWER;
         self.scratch.clear();
         mobileimsdk::encode(&answer, &mut self.scratch);
-        if self.scratch.len() <= self.config.frame_bytes_max {
+        if self.scratch.len() <= bytes_max {
             actions.push(Action::Send {
                 link,
                 frame: Box::new(answer),
@@ -240,22 +241,18 @@ impl Shard {
                 return self.refuse_message(link, id, code::REFUSED_ADDRESS, &text, actions);
             }
         };
-        let body = frame.data.as_deref().unwrap_or("");
-        if let Err(bytes) = self.fits(&from, to, id, frame.typeu, body) {
-            let text = format!(
-                "message {id} would be a frame of {bytes} bytes; the limit is {}: send less",
-                self.config.frame_bytes_max
-            );
-            return self.refuse_message(link, id, code::REFUSED_TOO_LARGE, &text, actions);
-        }
         let draft = Draft {
             from,
             to: self.name(to),
             id: Name::from(id),
             typeu: frame.typeu,
-            body: Box::from(body),
+            body: Box::from(frame.data.as_deref().unwrap_or("")),
             time_ms: now.wall_ms,
         };
+        if let Err(bytes) = self.fits(&draft, limits::WEBSOCKET_MESSAGE_BYTES_MAX) {
+            let text = format!("message {id} {}", too_long(bytes));
+            return self.refuse_message(link, id, code::REFUSED_TOO_LARGE, &text, actions);
+        }
         if self.asks_about(&draft.to) {
             return self.ask(link, draft, true, actions);
         }
@@ -314,28 +311,6 @@ impl Shard {
         }
     }
 
-    /// Whether the message fits the outgoing frame; its length if it does not.
-    pub(super) fn fits(
-        &mut self,
-        from: &str,
-        to: &str,
-        id: &str,
-        typeu: i32,
-        body: &str,
-    ) -> Result<(), usize> {
-        // Escaping makes a byte six at most; only a long body needs to be measured.
-        let names = from.len() + to.len() + id.len();
-        if (body.len() + names) * 6 + FRAME_OVERHEAD_BYTES <= self.config.frame_bytes_max {
-            return Ok(());
-        }
-        let bytes = measure(&mut self.scratch, from, to, id, typeu, body);
-        if bytes <= self.config.frame_bytes_max {
-            Ok(())
-        } else {
-            Err(bytes)
-        }
-    }
-
     /// A message without QoS: to whoever is live, now or never.
     fn pass_message(&mut self, link: LinkId, frame: &Frame<'_>, actions: &mut Vec<Action>) {
         let Some(from) = self.user_of(link).cloned() else {
@@ -344,25 +319,25 @@ impl Shard {
         let Ok(to) = self.address(&from, frame) else {
             return;
         };
-        let id = frame.fp.as_deref().unwrap_or("");
-        let body = frame.data.as_deref().unwrap_or("");
-        if id.len() > limits::MESSAGE_ID_BYTES_MAX
-            || self.fits(&from, to, id, frame.typeu, body).is_err()
-        {
-            let text = format!(
-                "a message to {to} is longer than a frame of {} bytes; it was dropped",
-                self.config.frame_bytes_max
-            );
-            return self.refuse(link, code::REFUSED_TOO_LARGE, text, actions);
-        }
         let draft = Draft {
             from,
             to: Name::from(to),
-            id: Name::from(id),
+            id: Name::from(frame.fp.as_deref().unwrap_or("")),
             typeu: frame.typeu,
-            body: Box::from(body),
+            body: Box::from(frame.data.as_deref().unwrap_or("")),
             time_ms: -1,
         };
+        if draft.id.len() > limits::MESSAGE_ID_BYTES_MAX {
+            let (bytes, max) = (draft.id.len(), limits::MESSAGE_ID_BYTES_MAX);
+            let text = format!(
+                "a message to {to} has an id (`fp`) of {bytes} bytes; {max} are allowed; it was dropped"
+            );
+            return self.refuse(link, code::REFUSED_NO_ID, text, actions);
+        }
+        if let Err(bytes) = self.fits(&draft, limits::WEBSOCKET_MESSAGE_BYTES_MAX) {
+            let text = format!("a message to {to} {}; it was dropped", too_long(bytes));
+            return self.refuse(link, code::REFUSED_TOO_LARGE, text, actions);
+        }
         if self.asks_about(&draft.to) {
             return self.ask(link, draft, false, actions);
         }
@@ -385,31 +360,10 @@ pub(super) fn fleeting(draft: Draft) -> MessageRef {
     })
 }
 
-/// Everything in a frame but names, id and body, rounded up.
-const FRAME_OVERHEAD_BYTES: usize = 200;
-/// The length of a message's frame. (What the extension adds only goes to clients that take more.)
-pub(super) fn measure(
-    scratch: &mut Vec<u8>,
-    from: &str,
-    to: &str,
-    id: &str,
-    typeu: i32,
-    body: &str,
-) -> usize {
-    scratch.clear();
-    let frame = Frame {
-        kind: code::COMMON_DATA,
-        data: Some(Cow::Borrowed(body)),
-        from: Some(Cow::Borrowed(from)),
-        to: Some(Cow::Borrowed(to)),
-        fp: Some(Cow::Borrowed(id)),
-        qos: true,
-        typeu,
-        sm: 9_999_999_999_999,
-        ..Frame::default()
-    };
-    mobileimsdk::encode(&frame, scratch);
-    scratch.len()
+/// What is said of a message that no transport takes.
+pub(super) fn too_long(bytes: usize) -> String {
+    let max = limits::WEBSOCKET_MESSAGE_BYTES_MAX;
+    format!("would be a frame of {bytes} bytes; no connection takes more than {max}: send less")
 }
 
 /// The answer to a datagram from an address that is not logged in: a short `301` to what demands a

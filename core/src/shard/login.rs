@@ -6,6 +6,7 @@ use super::routing::flush_own;
 use super::{Action, CloseReason, Event, SecondLogin, Shard, Undecided};
 use crate::custody::{Backlog, Grant, LoginRecord, Record};
 use crate::ids::{self, LinkId, Name};
+use crate::limits;
 use crate::secret::Secret;
 use crate::session::{Entering, Identity, Phase, Transport};
 use crate::time::{Now, Time};
@@ -340,7 +341,7 @@ impl Shard {
         if refused {
             return Standing::Refused;
         }
-        if staying.count() + 1 >= crate::limits::SESSIONS_PER_USER_MAX
+        if staying.count() + 1 >= limits::SESSIONS_PER_USER_MAX
             && let Some(oldest) = oldest
         {
             ends.push((oldest, true));
@@ -351,7 +352,7 @@ impl Shard {
     /// Registers the session, so that from here on everything committed raises its heads, and only
     /// then reads what lies behind.
     fn enter(&mut self, now: Now, link: LinkId, identity: Identity, actions: &mut Vec<Action>) {
-        self.leave(link, code::KICK_NONE, actions); // whoever it was before on this link
+        self.leave(link, code::KICK_NONE, None, actions); // whoever it was before on this link
         let sense = self.config.sense;
         let user = identity.user.clone();
         let device_name = identity.device_name.clone();
@@ -369,7 +370,7 @@ impl Shard {
         // Nearly every user has one session: room for one.
         let links = self.users.entry(user.clone());
         links.or_insert_with(|| Vec::with_capacity(1)).push(link);
-        let fades_at = now.mono + crate::limits::FLOW_FADE_MS;
+        let fades_at = now.mono + limits::FLOW_FADE_MS;
         self.check_by(link, idle_at.min(fades_at).min(until));
         self.read_backlog(link, actions);
         actions.push(Action::Tell(Event::LoggedIn {
@@ -449,9 +450,18 @@ impl Shard {
         self.pump(now, link, actions);
     }
 
-    /// The user is no longer on this link. Idempotent.
-    fn leave(&mut self, link: LinkId, kick_code: i32, actions: &mut Vec<Action>) {
+    /// The user is no longer on this link. Idempotent. `ended`: the link is gone, or goes.
+    fn leave(
+        &mut self,
+        link: LinkId,
+        kick_code: i32,
+        ended: Option<CloseReason>,
+        actions: &mut Vec<Action>,
+    ) {
         self.settle(link, actions);
+        if let Some(reason) = ended {
+            self.blame(link, reason, actions);
+        }
         let Some(session) = self.session_mut(link) else {
             return;
         };
@@ -479,16 +489,22 @@ impl Shard {
         }));
     }
 
-    /// Ends a session whose link is gone.
-    pub(super) fn end(&mut self, link: LinkId, kick_code: i32, actions: &mut Vec<Action>) {
-        self.leave(link, kick_code, actions);
+    /// Ends a session whose link is gone, or goes for this reason.
+    pub(super) fn end(
+        &mut self,
+        link: LinkId,
+        kick_code: i32,
+        reason: CloseReason,
+        actions: &mut Vec<Action>,
+    ) {
+        self.leave(link, kick_code, Some(reason), actions);
         self.take(link);
     }
 
     /// Ends a session and its link.
     pub(super) fn close(&mut self, link: LinkId, reason: CloseReason, actions: &mut Vec<Action>) {
         if self.session(link).is_some() {
-            self.end(link, code::KICK_NONE, actions);
+            self.end(link, code::KICK_NONE, reason, actions);
             actions.push(Action::Close { link, reason });
         }
     }
@@ -508,11 +524,11 @@ impl Shard {
             link,
             frame: control(code::KICKOUT, &user, Some(data)),
         });
-        self.end(link, code, actions);
         let reason = match code {
             code::KICK_DUPLICATE_LOGIN => CloseReason::Replaced,
             _ => CloseReason::Kicked,
         };
+        self.end(link, code, reason, actions);
         actions.push(Action::Close { link, reason });
     }
 

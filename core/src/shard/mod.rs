@@ -11,10 +11,12 @@
 mod action;
 mod agents;
 mod asking;
+mod blame;
 mod frames;
 mod inside;
 mod login;
 mod routing;
+mod size;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -55,7 +57,8 @@ pub struct Config {
     pub sense: Option<Sense>,
     /// What a second login of one class meets.
     pub second_login: SecondLogin,
-    /// Longest frame that leaves, in bytes; a message that needs more is refused to its sender.
+    /// Longest message from no session, as a frame in bytes; a longer one is refused. What sessions
+    /// send is bounded by their transports.
     pub frame_bytes_max: usize,
     /// Messages of one conversation in flight on UDP. 1 keeps their order on a network that
     /// reorders; more is faster.
@@ -297,12 +300,15 @@ pub struct Shard {
     /// The last messages to groups, for sessions that were reading their backlog when they came.
     recent: Recent,
     deadlines: Deadlines<LinkId>,
+    /// When the inputs that are being dealt with happened.
+    now: Now,
     /// The name `default`, shared by all sessions that declared nothing.
     default_name: Name,
     /// Sessions whose acknowledgements of this batch have not been dealt with.
     acknowledged: Vec<LinkId>,
     /// Reused to measure frames.
     scratch: Vec<u8>,
+    ruler: size::Ruler,
     /// Reused to list the sessions that a message concerns.
     links: Vec<LinkId>,
 }
@@ -331,9 +337,11 @@ impl Shard {
             decided: 0,
             recent: Recent::default(),
             deadlines: Deadlines::default(),
+            now: Now::default(),
             default_name: Name::from("default"),
             acknowledged: Vec::new(),
             scratch: Vec::new(),
+            ruler: size::Ruler::default(),
             links: Vec::new(),
         }
     }
@@ -397,6 +405,7 @@ impl Shard {
         inputs: impl IntoIterator<Item = Input<'a>>,
         actions: &mut Vec<Action>,
     ) {
+        self.now = now;
         for input in inputs {
             self.decide(now, input, actions);
         }
@@ -417,7 +426,10 @@ impl Shard {
                     session.rhythm.heard(now.mono);
                 }
             }
-            Input::Closed { link } => self.end(link, crate::wire::code::KICK_NONE, actions),
+            Input::Closed { link } => {
+                let code = crate::wire::code::KICK_NONE;
+                self.end(link, code, CloseReason::Gone, actions);
+            }
             Input::Verified { link, code, until } => {
                 self.verified(now, link, code, until, actions);
             }

@@ -1,6 +1,7 @@
 //! From a verdict to everybody who has to know: the emit half of "gather, decide, commit, emit".
 
-use super::frames::{control, measure};
+use super::frames::control;
+use super::size;
 use super::{Action, CloseReason, Event, Shard, Submission, Undecided};
 use crate::custody::{Cursor, Loaded, Refusal, Verdict, Want};
 use crate::delivery::Passing;
@@ -205,9 +206,9 @@ impl Shard {
         message: &MessageRef,
         actions: &mut Vec<Action>,
     ) {
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut ruler = std::mem::take(&mut self.ruler);
         if let Some(session) = self.session_mut(link) {
-            let passing = passing(session, message, &mut scratch);
+            let passing = passing(session, message, &mut ruler);
             let sending = session
                 .flow
                 .as_mut()
@@ -221,7 +222,7 @@ impl Shard {
                 self.deliver(now, link, message, false, actions);
             }
         }
-        self.scratch = scratch;
+        self.ruler = ruler;
     }
 
     /// Puts a message on its way to one session.
@@ -233,15 +234,18 @@ impl Shard {
         again: bool,
         actions: &mut Vec<Action>,
     ) {
-        let Some(session) = self.session(link) else {
+        let mut ruler = std::mem::take(&mut self.ruler);
+        let session = self.session(link);
+        let form = session.and_then(|session| ruler.form(session, &message));
+        self.ruler = ruler;
+        let Some(form) = form else {
             return;
         };
-        let extended = session.identity.as_ref().is_some_and(|i| i.extended);
         let due = now.mono + limits::RESEND_FIRST_MS;
         actions.push(Action::Deliver {
             link,
             message,
-            extended,
+            form,
             again,
         });
         self.check_by(link, due);
@@ -257,7 +261,14 @@ impl Shard {
             return;
         }
         let rules = session.window(window);
+        let trial = session
+            .flow
+            .as_mut()
+            .and_then(|f| f.begin_trial(now, &rules));
         let wants = session.flow.as_mut().and_then(|flow| flow.wants(&rules));
+        if let Some(message) = trial {
+            self.deliver(now, link, message, false, actions);
+        }
         if let Some((wants, messages_max)) = wants {
             actions.push(Action::Load {
                 link,
@@ -277,7 +288,7 @@ impl Shard {
         actions: &mut Vec<Action>,
     ) {
         let (window, decided) = (self.config.udp_window, self.decided);
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut ruler = std::mem::take(&mut self.ruler);
         let Some(session) = self.session_mut(link) else {
             return;
         };
@@ -301,7 +312,7 @@ impl Shard {
         let mut sending = Vec::new();
         let mut left = None;
         let decide = |message: &MessageRef| {
-            let passing = passing(session, message, &mut scratch);
+            let passing = passing(session, message, &mut ruler);
             if passing == Passing::Leave {
                 left = Some(message.clone());
             }
@@ -321,7 +332,7 @@ impl Shard {
             }
         }
         session.flow = Some(flow);
-        self.scratch = scratch;
+        self.ruler = ruler;
         if let Some(message) = left {
             self.notice_waiting(link, &message, actions);
         }
@@ -468,7 +479,7 @@ impl Shard {
             return; // not a member
         }
         let mut reached = false;
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut ruler = std::mem::take(&mut self.ruler);
         for link in links {
             if is_group && Some(link) == origin {
                 continue;
@@ -476,26 +487,25 @@ impl Shard {
             let Some(session) = self.session(link) else {
                 continue;
             };
-            if session.phase == Phase::Anonymous || too_large(session, message, &mut scratch) {
-                continue;
-            }
             let Some(identity) = session.identity.as_ref() else {
                 continue;
             };
-            let extended = identity.extended;
-            if is_unseen(identity, message) {
+            if session.phase == Phase::Anonymous || is_unseen(identity, message) {
                 continue;
             }
+            let Some(form) = ruler.form(session, message) else {
+                continue;
+            };
             let message = message.clone();
             reached = true;
             actions.push(Action::Deliver {
                 link,
                 message,
-                extended,
+                form,
                 again: false,
             });
         }
-        self.scratch = scratch;
+        self.ruler = ruler;
         if reached {
             self.tell_relayed(message, actions);
         } else if self.config.tell_relayed {
@@ -503,7 +513,7 @@ impl Shard {
         }
     }
 
-    /// Tells a UDP session, once, that something waits that it cannot take.
+    /// Tells a session, once, that something waits that it cannot take.
     fn notice_waiting(&mut self, link: LinkId, message: &Message, actions: &mut Vec<Action>) {
         let Some(session) = self.session_mut(link) else {
             return;
@@ -514,11 +524,15 @@ impl Shard {
         let Some(identity) = &session.identity else {
             return;
         };
+        let (from, max) = (&message.from, size::frame_bytes_max(session));
+        let other = match session.transport {
+            Transport::Udp => "by TCP or WebSocket",
+            Transport::Tcp => "by WebSocket",
+            _ => "that takes it",
+        };
         let text = format!(
-            "A message from {} is longer than a UDP frame of {} bytes. It waits for a connection \
-             by TCP or WebSocket.",
-            message.from,
-            limits::DATAGRAM_PUSH_BYTES_MAX
+            "A message from {from} is longer than the {max} bytes that this connection takes. \
+             It waits for one {other}."
         );
         let mut frame = control(code::COMMON_DATA, &identity.user, Some(text));
         frame.typeu = code::NOTICE_WAITING;
@@ -559,7 +573,7 @@ fn is_unseen(identity: &Identity, message: &Message) -> bool {
 }
 
 /// Whether a message goes out to this session.
-fn passing(session: &Session, message: &Message, scratch: &mut Vec<u8>) -> Passing {
+fn passing(session: &Session, message: &Message, ruler: &mut size::Ruler) -> Passing {
     let Some(identity) = &session.identity else {
         return Passing::Leave;
     };
@@ -567,19 +581,8 @@ fn passing(session: &Session, message: &Message, scratch: &mut Vec<u8>) -> Passi
     if is_own && !identity.own || is_unseen(identity, message) {
         return Passing::Settle;
     }
-    if too_large(session, message, scratch) {
-        Passing::Leave
-    } else {
-        Passing::Send
+    match ruler.form(session, message) {
+        Some(_) => Passing::Send,
+        None => Passing::Leave,
     }
-}
-
-/// A MobileIMSDK client on UDP reads into 1024 bytes. Ours take what fits a frame.
-fn too_large(session: &Session, message: &Message, scratch: &mut Vec<u8>) -> bool {
-    let declared = session.identity.as_ref().is_some_and(|i| i.extended);
-    if session.transport != Transport::Udp || declared {
-        return false;
-    }
-    let m = message;
-    measure(scratch, &m.from, &m.to, &m.id, m.typeu, &m.body) > limits::DATAGRAM_PUSH_BYTES_MAX
 }

@@ -89,7 +89,11 @@ impl Shard {
             self.overdue(now, link, message, actions);
         }
         self.pump(now, link, actions);
-        self.check_by(link, next);
+        let flow = self.session(link).and_then(|s| s.flow.as_deref());
+        let trial = flow.and_then(|flow| flow.next_trial());
+        // One that is due waits for what is in flight, which has its own time.
+        let trial = trial.filter(|at| *at > now.mono);
+        self.check_by(link, trial.map_or(next, |at| next.min(at)));
     }
 
     fn overdue(&mut self, now: Now, link: LinkId, overdue: Overdue, actions: &mut Vec<Action>) {

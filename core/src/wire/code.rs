@@ -52,7 +52,7 @@ pub const APPLICATION_CODE_MIN: i32 = 1025;
 pub const REFUSED_NO_ID: i32 = 310;
 /// Code, ours: the id was already used by this sender to this address for other content.
 pub const REFUSED_CONFLICT: i32 = 311;
-/// Code, ours: the message would leave as a longer frame than receivers take.
+/// Code, ours: the message would leave as a longer frame than any connection takes.
 pub const REFUSED_TOO_LARGE: i32 = 312;
 /// Code, ours: the address breaks a rule, or nobody has it.
 pub const REFUSED_ADDRESS: i32 = 313;

@@ -176,8 +176,9 @@ static KEYS: [Key; 20] = [
         kind: Kind::Number,
         default: "6144",
         allowed: "bytes, 1024 to 65536",
-        doc: "Longest frame that leaves; a message that needs more is refused to its sender. \
-              Published MobileIMSDK clients accept 6144 over TCP: raise it only with your own.",
+        doc: "Longest frame taken over TCP, and longest message from the API and from an embedding \
+              application. Nobody is sent more than his transport and client take: what a MobileIMSDK \
+              client on TCP (6144 bytes) or UDP (1024) cannot take waits for another transport.",
         option: None,
         place: place!(restart delivery.frame_bytes_max),
         set: |s, v| {

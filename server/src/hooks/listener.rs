@@ -261,8 +261,20 @@ pub trait Listener: Send + Sync + 'static {
         ready(())
     }
 
+    /// Notice: a message, whoever sent it, seems to end the links of a device of `user`: `ends` of
+    /// them ended right after it was sent. Those behind it go on; it is tried again later, alone.
+    fn stepped_aside(
+        &self,
+        message: &MessageRef,
+        user: &Name,
+        ends: u32,
+    ) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
+
     /// Notice: a message, whoever sent it, is no longer sent to a device of `user` that left it
-    /// unanswered in three logins in a row. History keeps it.
+    /// unanswered in three logins in a row, or whose links ended after it in spite of ten trials.
+    /// History keeps it.
     fn set_aside(&self, message: &MessageRef, user: &Name) -> impl Future<Output = ()> + Send {
         ready(())
     }
@@ -310,6 +322,7 @@ pub(super) enum Notice {
     NotDeliverableNow(MessageRef),
     Acknowledged(MessageRef, Name),
     Lost(MessageRef, Name),
+    SteppedAside(MessageRef, Name, u32),
     SetAside(MessageRef, Name),
     Missed(u64),
 }
@@ -347,6 +360,9 @@ impl<L: Listener> AnyListener for L {
             Notice::NotDeliverableNow(message) => Box::pin(self.not_deliverable_now(message)),
             Notice::Acknowledged(message, user) => Box::pin(self.acknowledged(message, user)),
             Notice::Lost(message, user) => Box::pin(self.lost(message, user)),
+            Notice::SteppedAside(message, user, ends) => {
+                Box::pin(self.stepped_aside(message, user, *ends))
+            }
             Notice::SetAside(message, user) => Box::pin(self.set_aside(message, user)),
             Notice::Missed(count) => Box::pin(self.missed(*count)),
         }

@@ -201,6 +201,11 @@ fn notice(event: &Event) -> Option<Notice> {
         // Only what the server sent: of other messages nobody is told that they come later.
         Event::Lost { message, .. } if *message.from != *SERVER => None,
         Event::Lost { message, user } => Some(Notice::Lost(message.clone(), user.clone())),
+        Event::SteppedAside {
+            message,
+            user,
+            ends,
+        } => Some(Notice::SteppedAside(message.clone(), user.clone(), *ends)),
         Event::SetAside { message, user } => Some(Notice::SetAside(message.clone(), user.clone())),
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tidings_core::ids::Name;
 use tidings_core::message::MessageRef;
 use tidings_core::wire::code;
-use tidings_core::wire::mobileimsdk::{self, Frame};
+use tidings_core::wire::mobileimsdk::{self, Form, Frame};
 
-/// Encodes frames, and remembers the last message in both its forms, because a message to a group
+/// Encodes frames, and remembers the last message in its last form, because a message to a group
 /// is delivered many times in a row.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
@@ -16,7 +16,7 @@ pub(crate) struct Encoder {
     pub(crate) server_timestamp: bool,
     scratch: Vec<u8>,
     last: Option<MessageRef>,
-    last_extended: bool,
+    last_form: Option<Form>,
 }
 
 impl Encoder {
@@ -79,34 +79,18 @@ impl Encoder {
     }
 
     /// A message; with QoS if it is stored.
-    pub(crate) fn message(&mut self, message: &MessageRef, extended: bool) -> &[u8] {
+    pub(crate) fn message(&mut self, message: &MessageRef, form: Form) -> &[u8] {
         let same = self
             .last
             .as_ref()
             .is_some_and(|last| Arc::ptr_eq(last, message));
-        if same && self.last_extended == extended {
+        if same && self.last_form == Some(form) {
             return &self.scratch;
         }
         self.last = Some(message.clone());
-        self.last_extended = extended;
+        self.last_form = Some(form);
         self.scratch.clear();
-        let stored = message.seq > 0;
-        let frame = Frame {
-            kind: code::COMMON_DATA,
-            data: Some(Cow::Borrowed(&message.body)),
-            from: Some(Cow::Borrowed(&message.from)),
-            to: Some(Cow::Borrowed(&message.to)),
-            fp: (!message.id.is_empty()).then(|| Cow::Borrowed(&*message.id)),
-            qos: stored,
-            typeu: message.typeu,
-            sm: self.sm(message.time_ms),
-            ..Frame::default()
-        };
-        if extended && stored {
-            mobileimsdk::encode_extended(&frame, message.seq, message.time_ms, &mut self.scratch);
-        } else {
-            mobileimsdk::encode(&frame, &mut self.scratch);
-        }
+        mobileimsdk::encode_message(message, form, self.server_timestamp, &mut self.scratch);
         &self.scratch
     }
 }

@@ -138,6 +138,11 @@ impl Router {
                 }));
             }
         }
+        match &event {
+            Event::SteppedAside { .. } => self.metrics.stepped_aside(),
+            Event::SetAside { .. } => self.metrics.set_aside(),
+            _ => {}
+        }
         todo.tell.push(Told {
             event,
             closed: None,

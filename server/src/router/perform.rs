@@ -8,6 +8,7 @@ use tidings_core::message::MessageRef;
 use tidings_core::shard::{Action, CloseReason, Event, Input};
 use tidings_core::time::{Now, Time};
 use tidings_core::wire::code;
+use tidings_core::wire::mobileimsdk::Form;
 
 use super::trail::{Station, stage};
 use super::{FLUSH_INLINE_MAX, Guarded, Router, Todo, close_words, end_of, load, slot};
@@ -250,9 +251,9 @@ impl Guarded {
             Action::Deliver {
                 link,
                 message,
-                extended,
+                form,
                 again,
-            } => self.deliver(now, link, &message, (extended, again), todo),
+            } => self.deliver(now, link, &message, (form, again), todo),
             Action::Acknowledged { link, message } => self.acknowledged(now, link, &message),
             Action::Close { link, reason } => self.close(link, reason, todo),
             Action::Pause { link } => self.pause(link, true, todo),
@@ -266,7 +267,7 @@ impl Guarded {
         now: Now,
         link: LinkId,
         message: &MessageRef,
-        (extended, again): (bool, bool),
+        (form, again): (Form, bool),
         todo: &mut Todo,
     ) {
         let entry = self.links.get(slot(link)).and_then(Option::as_ref);
@@ -294,7 +295,7 @@ impl Guarded {
             local.message(message, again);
             return todo.local.push(local.clone());
         }
-        put(&entry.end, self.encoder.message(message, extended), todo);
+        put(&entry.end, self.encoder.message(message, form), todo);
     }
 
     fn acknowledged(&mut self, now: Now, link: LinkId, message: &MessageRef) {
@@ -396,8 +397,16 @@ fn tell(event: &Event) {
         Event::Lost { message, user } => {
             tracing::info!(id = %message.id, %user, "not acknowledged in this login");
         }
+        Event::SteppedAside {
+            message,
+            user,
+            ends,
+        } => {
+            tracing::warn!(id = %message.id, from = %message.from, %user, ends,
+                "links of this user end right after this message: it steps aside and is tried again later");
+        }
         Event::SetAside { message, user } => {
-            tracing::warn!(id = %message.id, %user, "set aside: never acknowledged");
+            tracing::warn!(id = %message.id, from = %message.from, %user, "set aside: never acknowledged");
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use tempfile::TempDir;
-use tidings_core::custody::{Cursor, LoginRecord, Record, Verdict, Want};
+use tidings_core::custody::{Cursor, LoginRecord, Record, Unanswered, Verdict, Want};
 use tidings_core::ids::{ConversationId, DeviceId, Name};
 
 use super::contract::{draft_at, login_at};
@@ -206,7 +206,12 @@ impl Pair {
                         vec![]
                     },
                     unanswered: if *sparse {
-                        vec![(acked + 1, 2)]
+                        vec![Unanswered {
+                            seq: acked + 1,
+                            logins: 2,
+                            ends: 3,
+                            again_ms: 7,
+                        }]
                     } else {
                         vec![]
                     },

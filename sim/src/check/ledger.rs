@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidings_core::custody::{Cursor, Draft, LoginRecord, Record, Refusal, Verdict};
 use tidings_core::ids::{Address, Name, conversation_key, conversation_members};
-use tidings_core::limits;
 use tidings_core::message::MessageRef;
-use tidings_core::session::Transport;
-use tidings_core::wire::mobileimsdk::{Extended, Frame};
+use tidings_core::wire::mobileimsdk::{Extended, Form, Frame};
 
+use super::links::frame_bytes_max;
 use crate::world::{Client, Outgoing, encoded_length};
 
 /// A stored message and who said it.
@@ -281,7 +280,11 @@ impl Ledger {
             .ours
             .as_ref()
             .map(|_| (message.seq, message.time_ms));
-        if told != expected || frame.sm != message.time_ms {
+        let plan = &client.plan;
+        // The time is left out of what is too long with it.
+        let untimed = encoded_length(&message, Form::Plain) > frame_bytes_max(plan);
+        let sm = if untimed { -1 } else { message.time_ms };
+        if told != expected || frame.sm != sm {
             return Err(format!("{} got {told:?} with {id}", client.plan.user));
         }
         let name = (client.plan.user.to_string(), client.device().to_owned());
@@ -383,7 +386,11 @@ impl Ledger {
             return Err(format!("liveness: {name:?} never logged in"));
         };
         let own = client.plan.ours.as_ref().is_some_and(|ours| ours.own);
-        let short = client.plan.transport == Transport::Udp && client.plan.ours.is_none();
+        let form = match client.plan.ours {
+            Some(_) => Form::Extended,
+            None => Form::Untimed,
+        };
+        let max = frame_bytes_max(&client.plan);
         for (key, log) in &self.logs {
             let start = device.start.get(key).copied().unwrap_or(0);
             for entry in log.iter().skip(usize::try_from(start).unwrap_or(0)) {
@@ -391,7 +398,8 @@ impl Ledger {
                 let is_own = message.from == client.plan.user && message.to != client.plan.user;
                 if !self.owes(&client.plan.user, own, key, entry)
                     || (is_own && entry.client == at)
-                    || (short && encoded_length(message) > limits::DATAGRAM_PUSH_BYTES_MAX)
+                    || encoded_length(message, form) > max
+                    || client.plan.dies_of(&message.body)
                 {
                     continue;
                 }

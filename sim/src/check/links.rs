@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tidings_core::ids::Name;
 use tidings_core::limits;
 use tidings_core::message::{Message, MessageRef};
 use tidings_core::session::Transport;
@@ -98,7 +99,7 @@ impl LinkModel {
         message: &MessageRef,
         extended: bool,
         again: bool,
-        udp_window: usize,
+        (udp_window, late): (usize, impl Fn(&Name) -> bool),
     ) -> Result<(), String> {
         let Some((plan, _)) = &self.login else {
             return Err(format!("conn {} gets a message without a login", self.conn));
@@ -125,14 +126,15 @@ impl LinkModel {
         if again {
             return Ok(());
         }
+        let late = late(user);
         let last = self.sent.entry(message.conversation.0).or_default();
-        if message.seq <= *last {
+        if message.seq <= *last && !late {
             let (seq, conn) = (message.seq, self.conn);
             return Err(format!(
                 "in order: {user} on conn {conn} gets {seq} ({id}) after {last}"
             ));
         }
-        *last = message.seq;
+        *last = message.seq.max(*last);
         self.in_flight.push(message.clone());
         self.within_window(udp_window)
     }
@@ -165,18 +167,22 @@ impl LinkModel {
     }
 
     pub(crate) fn frame_length(&self, bytes: usize) -> Result<(), String> {
-        let ours = self
-            .login
-            .as_ref()
-            .is_some_and(|(plan, _)| plan.ours.is_some());
-        let max = match self.transport {
-            _ if ours => return Ok(()),
-            Transport::Udp => limits::DATAGRAM_PUSH_BYTES_MAX,
-            _ => limits::FRAME_BYTES_MAX,
+        let Some((plan, _)) = &self.login else {
+            return Ok(());
         };
+        let max = frame_bytes_max(plan);
         if bytes > max {
             return Err(format!("a frame of {bytes} bytes to conn {}", self.conn));
         }
         Ok(())
+    }
+}
+
+/// The longest frame that a client reads.
+pub(crate) fn frame_bytes_max(plan: &ClientPlan) -> usize {
+    match (plan.transport, plan.ours.is_some()) {
+        (Transport::Udp, false) => limits::DATAGRAM_PUSH_BYTES_MAX,
+        (Transport::Tcp, false) | (Transport::Udp, true) => limits::FRAME_BYTES_MAX,
+        _ => limits::WEBSOCKET_MESSAGE_BYTES_MAX,
     }
 }

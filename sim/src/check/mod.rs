@@ -14,7 +14,7 @@ use tidings_core::custody::Cursor;
 use tidings_core::ids::{LinkId, Name};
 use tidings_core::session::Transport;
 use tidings_core::shard::{Action, Event, SecondLogin};
-use tidings_core::wire::mobileimsdk::{Extended, Frame};
+use tidings_core::wire::mobileimsdk::{Extended, Form, Frame};
 
 use crate::plan::{ClientPlan, Plan};
 use crate::world::{Client, Disk, Outgoing};
@@ -22,6 +22,10 @@ use crate::world::{Client, Disk, Outgoing};
 use ledger::Ledger;
 use links::LinkModel;
 pub(crate) use question::Question;
+
+/// A message may kill a client so often in one run: three times before it steps aside, four trials in
+/// the time that a run has, and some deaths for which others in flight were blamed.
+const DEATHS_MAX: usize = 12;
 
 /// See the module.
 #[derive(Debug)]
@@ -37,6 +41,11 @@ pub(crate) struct Checker {
     logins: usize,
     /// What was given up for good: user, conversation, number.
     set_aside: BTreeSet<(Name, u64, u64)>,
+    /// What may come late and out of order: the same.
+    stepped_aside: BTreeSet<(Name, u64, u64)>,
+    /// How often a client died of a message, by client, sender and id, and how often the server had
+    /// crashed before the first time.
+    deaths: BTreeMap<(usize, String, String), (usize, usize)>,
 }
 
 impl Checker {
@@ -51,6 +60,8 @@ impl Checker {
             arrived: BTreeMap::new(),
             logins: 0,
             set_aside: BTreeSet::new(),
+            stepped_aside: BTreeSet::new(),
+            deaths: BTreeMap::new(),
         }
     }
 
@@ -184,11 +195,12 @@ impl Checker {
             }
             Action::Deliver {
                 message,
-                extended,
+                form,
                 again,
                 ..
             } => {
-                let result = self.deliver(link, message, *extended, *again);
+                let extended = *form == Form::Extended;
+                let result = self.deliver(link, message, extended, *again);
                 self.hold(result);
             }
             Action::Close { .. } => {
@@ -209,8 +221,12 @@ impl Checker {
             self.ledger.is_durable(message)?;
         }
         let udp_window = self.udp_window;
+        let late = |user: &Name| {
+            let key = (user.clone(), message.conversation.0, message.seq);
+            self.stepped_aside.contains(&key)
+        };
         match self.links.get_mut(&link) {
-            Some(model) => model.deliver(message, extended, again, udp_window),
+            Some(model) => model.deliver(message, extended, again, (udp_window, late)),
             None => Ok(()),
         }
     }
@@ -270,6 +286,10 @@ impl Checker {
                 self.hold(result);
             }
             Event::Lost { message, user } => self.given_up(message, user),
+            Event::SteppedAside { message, user, .. } => {
+                let key = (user.clone(), message.conversation.0, message.seq);
+                self.stepped_aside.insert(key);
+            }
             Event::SetAside { message, user } => {
                 self.given_up(message, user);
                 let key = (user.clone(), message.conversation.0, message.seq);
@@ -327,6 +347,23 @@ impl Checker {
         }
     }
 
+    /// A message killed a client. It steps aside the third time and is tried again with pauses that
+    /// double, so that not even a client that dies of it each time logs in for ever. What a crash of
+    /// the server loses of the count is counted again, and now and then another message in flight is
+    /// blamed first.
+    pub(crate) fn died(&mut self, client: usize, from: &str, id: &str, crashes: usize) {
+        let key = (client, from.to_owned(), id.to_owned());
+        let (deaths, before) = self.deaths.entry(key).or_insert((0, crashes));
+        *deaths += 1;
+        let (deaths, crashes) = (*deaths, crashes - *before);
+        if deaths > DEATHS_MAX + 3 * crashes {
+            self.fail(format!(
+                "logs in for ever: client {client} died {deaths} times of {id} from {from}, \
+                 {crashes} crashes"
+            ));
+        }
+    }
+
     /// On a stream a number that is new on it is above all that came before it.
     fn arrives_in_order(&mut self, client: &Client, conversation: &str, seq: u64) {
         let Some(conn) = client.conn else { return };
@@ -335,7 +372,14 @@ impl Checker {
             .entry((conn, conversation.to_owned()))
             .or_default();
         let last = arrived.last().copied().unwrap_or(0);
-        if arrived.insert(seq) && seq < last && client.plan.transport != Transport::Udp {
+        let late = self.stepped_aside.iter();
+        let late = late.filter(|(user, _, at)| *user == client.plan.user && *at == seq);
+        let may_be_late = late.count() > 0;
+        if arrived.insert(seq)
+            && seq < last
+            && client.plan.transport != Transport::Udp
+            && !may_be_late
+        {
             let user = &client.plan.user;
             self.fail(format!(
                 "in order: {user} receives {seq} after {last} in {conversation:?}"

@@ -199,7 +199,12 @@ impl World {
             return;
         }
         let bytes = if self.rng.app.chance(mix.too_large) {
-            7_000
+            // More than TCP takes, or more than anything.
+            if number.is_multiple_of(3) {
+                66_000
+            } else {
+                7_000
+            }
         } else if self.rng.app.chance(mix.large) {
             self.rng.app.range(700, 3_000)
         } else {

@@ -323,6 +323,15 @@ impl World {
                 .check
                 .unnumbered(&self.clients[client].plan, conn, frame);
         }
+        if self.clients[client]
+            .plan
+            .dies_of(frame.data.as_deref().unwrap_or(""))
+        {
+            self.log(format_args!("client {client} dies of {id}"));
+            self.check.died(client, from, id, self.crashes);
+            let ms = self.rng.client.range(200, 5_000);
+            return self.come_back(client, ms);
+        }
         let address = Address::parse(to).unwrap_or(Address::Server);
         let conversation = conversation_key(from, address);
         let me = &mut self.clients[client];

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use tidings_core::message::Message;
 use tidings_core::wire::code;
-use tidings_core::wire::mobileimsdk::{self, Frame};
+use tidings_core::wire::mobileimsdk::{self, Form, Frame};
 
 pub(crate) fn control(frame: &Frame<'_>, now_ms: i64) -> Vec<u8> {
     let stamped = Frame {
@@ -47,29 +47,13 @@ pub(crate) fn acknowledgement(
     }
 }
 
-pub(crate) fn message(message: &Message, extended: bool) -> Vec<u8> {
-    let stored = message.seq > 0;
-    let frame = Frame {
-        kind: code::COMMON_DATA,
-        data: Some(Cow::Borrowed(&message.body)),
-        from: Some(Cow::Borrowed(&message.from)),
-        to: Some(Cow::Borrowed(&message.to)),
-        fp: (!message.id.is_empty()).then(|| Cow::Borrowed(&*message.id)),
-        qos: stored,
-        typeu: message.typeu,
-        sm: message.time_ms,
-        ..Frame::default()
-    };
-    if extended && stored {
-        let mut out = Vec::new();
-        mobileimsdk::encode_extended(&frame, message.seq, message.time_ms, &mut out);
-        out
-    } else {
-        plain(&frame)
-    }
+pub(crate) fn message(message: &Message, form: Form) -> Vec<u8> {
+    let mut out = Vec::new();
+    mobileimsdk::encode_message(message, form, true, &mut out);
+    out
 }
 
-/// The length of a message's frame, without the extension.
-pub(crate) fn length(of: &Message) -> usize {
-    message(of, false).len()
+/// The length of a message's frame.
+pub(crate) fn length(of: &Message, form: Form) -> usize {
+    message(of, form).len()
 }

@@ -36,7 +36,9 @@ use net::Conn;
 use server::Process;
 
 /// Virtual milliseconds after which a run in which faults have stopped must have settled.
-const SETTLE_MS: u64 = 420_000;
+const SETTLE_MS: u64 = 900_000;
+/// Virtual milliseconds after which every client logs in once more, when faults have stopped.
+const LOG_IN_AGAIN_MS: u64 = 210_000;
 /// The wall clock at the start.
 const WALL_START_MS: i64 = 1_790_000_000_000;
 /// More events than this in one run: something runs in circles.
@@ -172,7 +174,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, options: Options) -> World {
-        let plan = Plan::draw(&mut Rng::new(seed, "plan"));
+        let mut plan = Plan::draw(&mut Rng::new(seed, "plan"));
+        plan.draw_fragile(&mut Rng::new(seed, "fragile"));
         let stream = |salt| Rng::new(seed, salt);
         let rng = Streams {
             net: stream("net"),
@@ -236,7 +239,7 @@ impl World {
         }
         let calm = self.plan.chaos_ms;
         self.at(calm, Event::Calm);
-        self.at(calm + SETTLE_MS / 2, Event::LogInAgain);
+        self.at(calm + LOG_IN_AGAIN_MS, Event::LogInAgain);
     }
 
     /// Runs to the end, or to the first broken promise.

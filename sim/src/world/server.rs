@@ -354,7 +354,7 @@ impl World {
             Action::Deliver {
                 link,
                 message,
-                extended,
+                form,
                 again,
             } => {
                 let Some(conn) = self.conn_of(link) else {
@@ -368,7 +368,7 @@ impl World {
                 if again && self.conns[conn].stalled_until > self.now {
                     return;
                 }
-                let bytes = encode::message(&message, extended);
+                let bytes = encode::message(&message, form);
                 self.check.frame_length(link, bytes.len());
                 self.transmit(conn, false, bytes);
             }

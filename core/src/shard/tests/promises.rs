@@ -253,15 +253,81 @@ fn without_qos_it_is_sent_once_to_whoever_is_live_and_not_stored() {
 }
 
 #[test]
-fn what_is_too_large_for_a_frame_is_refused_by_its_encoded_size() {
+fn what_no_connection_takes_is_refused_by_its_encoded_size() {
     let mut rig = Rig::new();
     let alice = rig.tcp("alice");
-    rig.say_body(alice, "bob", "m1", &"x".repeat(5_900));
+    rig.say_body(alice, "bob", "m1", &"x".repeat(65_000));
     assert_eq!(rig.acks(alice), ["m1"]);
     // Half as many, but each takes two bytes in JSON.
-    rig.say_body(alice, "bob", "m2", &"\"".repeat(3_100));
+    rig.say_body(alice, "bob", "m2", &"\"".repeat(33_000));
     assert_eq!(rig.refusals(alice), [code::REFUSED_TOO_LARGE]);
     assert!(rig.reason(alice).is_none());
+}
+
+/// Each receiver is sent what it can read; the rest goes on, and the first that waits is told once.
+#[test]
+fn c2_what_a_receiver_cannot_take_waits_for_another_transport() {
+    let mut rig = Rig::new();
+    let alice = rig.open(Transport::WebSocket);
+    rig.login(alice, "alice", 0, None);
+    let (tcp, ws) = (rig.tcp("bob"), rig.open(Transport::WebSocket));
+    rig.login(ws, "carol", 0, None);
+    let ours = rig.open(Transport::Tcp);
+    rig.login(ours, "dave", 0, super::rig::declared("d", "c", false));
+    let large = "x".repeat(8_000);
+    for to in ["bob", "carol", "dave", "0"] {
+        rig.take(alice);
+        rig.say_body(alice, to, "m1", &large);
+        rig.say_body(alice, to, "m2", &large);
+        rig.say(alice, to, "m3");
+        assert_eq!(rig.acks(alice), ["m1", "m2", "m3"], "{to}");
+    }
+    assert_eq!(rig.messages(ws), ["m1", "m2", "m3"]);
+    assert_eq!(rig.messages(ours), ["m1", "m2", "m3"]);
+    let out = rig.take(tcp);
+    let notice = |o: &&Out| matches!(o, Out::Control(code::COMMON_DATA, _));
+    assert_eq!(out.iter().filter(notice).count(), 1, "{out:?}");
+    let is_m3 = |o: &Out| matches!(o, Out::Message { id, .. } if id == "m3");
+    assert!(out.iter().any(is_m3));
+    rig.ack(tcp, "m3", "alice");
+    let ws = rig.open(Transport::WebSocket);
+    rig.login(ws, "bob", 0, None);
+    assert_eq!(rig.messages(ws), ["m1", "m2"]);
+}
+
+/// What a sender wrote as a frame of just 6,144 bytes is taken, and is not longer for its receiver.
+#[test]
+fn c2_a_frame_at_the_limit_is_not_refused_because_of_our_time() {
+    use crate::wire::mobileimsdk::{Form, encode_message};
+    let mut rig = Rig::new();
+    let (alice, bob) = (rig.tcp("alice"), rig.tcp("bob"));
+    let frame = |body: &str| {
+        let mut bytes = Vec::new();
+        let frame = crate::wire::mobileimsdk::Frame {
+            kind: code::COMMON_DATA,
+            data: Some(body.to_owned().into()),
+            from: Some("alice".into()),
+            to: Some("bob".into()),
+            fp: Some("m1".into()),
+            qos: true,
+            typeu: -1,
+            sm: -1,
+            ..Default::default()
+        };
+        crate::wire::mobileimsdk::encode(&frame, &mut bytes);
+        bytes.len()
+    };
+    let body = "x".repeat(limits::FRAME_BYTES_MAX - frame(""));
+    assert_eq!(frame(&body), limits::FRAME_BYTES_MAX);
+    for (to, id) in [("bob", "m1"), ("0", "m2")] {
+        rig.say_body(alice, to, id, &body);
+        assert_eq!(rig.acks(alice), [id]);
+    }
+    assert_eq!(rig.messages(bob), ["m1"]);
+    assert_eq!(rig.forms, [(bob, Form::Untimed)]);
+    let mut bytes = Vec::new();
+    encode_message(&rig.store.log[0], Form::Untimed, true, &mut bytes);
+    assert_eq!(bytes.len(), limits::FRAME_BYTES_MAX);
 }
 
 #[test]

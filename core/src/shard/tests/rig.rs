@@ -11,7 +11,7 @@ use crate::shard::{Action, CloseReason, Config, Event, Input, Shard};
 use crate::time::{Now, Time};
 use crate::wire::code;
 use crate::wire::mobileimsdk::login::{Declared, Login, encode_login};
-use crate::wire::mobileimsdk::{self, Frame};
+use crate::wire::mobileimsdk::{self, Form, Frame};
 
 pub(super) const WALL_MS: i64 = 1_790_000_000_000;
 
@@ -49,6 +49,8 @@ pub(super) struct Rig {
     /// Until when whoever is verified may stay.
     pub(super) verified_until: Time,
     pub(super) frames: Vec<(LinkId, Frame<'static>)>,
+    /// How each message was written.
+    pub(super) forms: Vec<(LinkId, Form)>,
 }
 
 pub(super) fn declared(device: &str, class: &str, own: bool) -> Option<Declared> {
@@ -85,6 +87,7 @@ impl Rig {
             hold_verifies: false,
             verified_until: Time(u64::MAX),
             frames: Vec::new(),
+            forms: Vec::new(),
         }
     }
 
@@ -150,8 +153,9 @@ impl Rig {
                 link,
                 message,
                 again,
-                ..
+                form,
             } => {
+                self.forms.push((link, form));
                 let (id, seq) = (message.id.to_string(), message.seq);
                 self.out.push((link, Out::Message { id, seq, again }));
             }

@@ -353,6 +353,7 @@ fn h6_an_acknowledgement_that_the_network_doubles_does_not_count_for_another_mes
     rig.pass(500);
     assert_eq!(rig.messages(bob), ["early again", "later again"]);
     rig.ack(bob, "1", "alice");
+    rig.frame(bob, code::LOGOUT, "bob", "0", None, None, false);
     let again = rig.tcp("bob");
     assert_eq!(rig.messages(again), ["early", "later", "1"]);
 }
@@ -391,4 +392,114 @@ fn h7_a_cursor_does_not_go_back_for_a_verdict_that_comes_after_its_acknowledgeme
     assert_eq!(rig.messages(bob), ["m3"]);
     rig.ack(bob, "m3", "alice");
     assert_eq!(acked(&rig), Some(3));
+}
+
+/// Bob's client dies on "killer" before it acknowledges it, and comes back at once.
+fn dies_of_killer(rig: &mut Rig, bob: LinkId) -> LinkId {
+    rig.pass(1_000);
+    rig.feed(Input::Closed { link: bob });
+    rig.tcp("bob")
+}
+
+fn stepped_aside(rig: &Rig) -> Vec<u32> {
+    let ends = rig.events.iter().filter_map(|event| match event {
+        Event::SteppedAside { user, ends, .. } if **user == *"bob" => Some(*ends),
+        _ => None,
+    });
+    ends.collect()
+}
+
+#[test]
+fn c1_a_message_that_kills_its_receiver_steps_aside_and_the_rest_arrives() {
+    let mut rig = Rig::new();
+    let (alice, carol, mut bob) = (rig.tcp("alice"), rig.tcp("carol"), rig.tcp("bob"));
+    rig.say(alice, "bob", "killer");
+    rig.say(alice, "bob", "behind");
+    rig.say(carol, "bob", "other");
+    assert_eq!(rig.messages(bob), ["killer", "behind", "other"]);
+    // From the second login on one at a time: nobody else is blamed.
+    for _ in 0..2 {
+        bob = dies_of_killer(&mut rig, bob);
+        assert_eq!(rig.messages(bob), ["killer"]);
+        assert_eq!(stepped_aside(&rig), [0; 0]);
+    }
+    bob = dies_of_killer(&mut rig, bob);
+    assert_eq!(stepped_aside(&rig), [3]);
+    assert_eq!(rig.messages(bob), ["behind"]);
+    rig.ack(bob, "behind", "alice");
+    assert_eq!(rig.messages(bob), ["other"]);
+    rig.ack(bob, "other", "carol");
+    rig.say(alice, "bob", "later");
+    assert_eq!(rig.messages(bob), ["later"]);
+    rig.ack(bob, "later", "alice");
+    // It is tried again after a minute, alone.
+    rig.pass_beating(bob, 50_000);
+    assert_eq!(rig.messages(bob), [""; 0]);
+    rig.pass_beating(bob, 15_000);
+    rig.say(alice, "bob", "meanwhile");
+    assert_eq!(rig.messages(bob)[0], "killer");
+    // This time the client survives it.
+    rig.ack(bob, "killer", "alice");
+    let rest = rig.messages(bob);
+    assert!(rest.is_empty() || rest == ["meanwhile"], "{rest:?}");
+    rig.ack(bob, "meanwhile", "alice");
+    let again = rig.tcp("bob");
+    assert_eq!(rig.messages(again), [""; 0]);
+}
+
+#[test]
+fn c1_what_kills_its_receiver_each_time_is_set_aside_after_ten_trials() {
+    let mut rig = Rig::new();
+    let (alice, mut bob) = (rig.tcp("alice"), rig.tcp("bob"));
+    rig.say(alice, "bob", "killer");
+    let mut deaths = 0;
+    let two_days = rig.ms + 2 * 24 * 60 * 60_000;
+    while rig.ms < two_days {
+        let killed = rig.messages(bob).contains(&"killer".to_owned());
+        if killed {
+            deaths += 1;
+            bob = dies_of_killer(&mut rig, bob);
+            continue;
+        }
+        rig.pass_beating(bob, 5_000);
+    }
+    let all = limits::LINK_ENDS_MAX + limits::TRIALS_MAX;
+    assert_eq!(deaths, all);
+    let aside = |e: &&Event| matches!(e, Event::SetAside { .. });
+    assert_eq!(rig.events.iter().filter(aside).count(), 1);
+    assert_eq!(
+        stepped_aside(&rig),
+        (limits::LINK_ENDS_MAX..all).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn c1_a_client_that_logs_out_or_is_kicked_by_an_operator_was_not_killed() {
+    let mut rig = Rig::new();
+    let alice = rig.tcp("alice");
+    rig.say(alice, "bob", "m1");
+    rig.say(alice, "bob", "m2");
+    for _ in 0..5 {
+        let bob = rig.tcp("bob");
+        assert_eq!(rig.messages(bob), ["m1", "m2"]);
+        rig.frame(bob, code::LOGOUT, "bob", "0", None, None, false);
+    }
+    for _ in 0..5 {
+        let bob = rig.tcp("bob");
+        assert_eq!(rig.messages(bob), ["m1", "m2"]);
+        let (user, code) = ("bob", code::KICK_BY_ADMIN);
+        rig.feed(Input::Kick {
+            user,
+            code,
+            reason: None,
+        });
+    }
+    // Long after it was sent the end of a link says nothing about it.
+    for _ in 0..5 {
+        let bob = rig.tcp("bob");
+        assert_eq!(rig.messages(bob), ["m1", "m2"]);
+        rig.pass_beating(bob, 30_000);
+        rig.take(bob);
+        rig.feed(Input::Closed { link: bob });
+    }
 }

@@ -8,6 +8,7 @@ mod encode;
 mod fast;
 mod frame;
 pub mod login;
+mod message;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
@@ -15,3 +16,4 @@ mod tests;
 pub use crate::wire::json::DecodeError;
 pub use encode::{encode, encode_extended};
 pub use frame::{Extended, Frame, decode, decode_extended, decode_str};
+pub use message::{Form, Lengths, encode_message, lengths};

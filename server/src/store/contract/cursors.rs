@@ -53,7 +53,19 @@ pub fn sparse_and_unanswered_are_kept(fixture: &mut dyn Fixture) {
         conversation: conversation.unwrap(),
         acked: 2,
         sparse: vec![4, 5, 9, 17],
-        unanswered: vec![(3, 2), (6, 1)],
+        unanswered: vec![
+            Unanswered {
+                seq: 3,
+                logins: 2,
+                ..Unanswered::default()
+            },
+            Unanswered {
+                seq: 6,
+                logins: 0,
+                ends: 4,
+                again_ms: 1_790_000_000_000,
+            },
+        ],
     };
     fixture.store().acknowledge(&mut vec![cursor.clone()]);
     for _ in 0..3 {

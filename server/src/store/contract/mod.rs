@@ -15,7 +15,9 @@ pub mod messages;
 pub mod reading;
 pub mod retention;
 
-use tidings_core::custody::{Cursor, Draft, Grant, LoginRecord, Record, Refusal, Verdict, Want};
+use tidings_core::custody::{
+    Cursor, Draft, Grant, LoginRecord, Record, Refusal, Unanswered, Verdict, Want,
+};
 use tidings_core::ids::{ConversationId, DeviceId, Name};
 use tidings_core::limits;
 use tidings_core::message::MessageRef;

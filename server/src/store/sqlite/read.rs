@@ -73,7 +73,7 @@ fn decode_cursor(row: &Row<'_>, device: DeviceId) -> rusqlite::Result<Option<Cur
         cursor.sparse = serde_json::from_str(sparse).map_err(|error| broken(2, error))?;
     }
     if let Some(unanswered) = unanswered {
-        cursor.unanswered = serde_json::from_str(unanswered).map_err(|error| broken(3, error))?;
+        cursor.unanswered = cursors::unanswered(unanswered).map_err(|error| broken(3, error))?;
     }
     Ok(Some(cursor))
 }

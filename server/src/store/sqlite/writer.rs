@@ -520,7 +520,9 @@ fn write_cursors<'a>(
         };
         let unanswered = match cursor.unanswered.is_empty() {
             true => None,
-            false => Some(serde_json::to_string(&cursor.unanswered).map_err(json)?),
+            false => {
+                Some(crate::store::cursors::unanswered_json(&cursor.unanswered).map_err(json)?)
+            }
         };
         let key = (cursor.device.0 as i64, cursor.conversation.0 as i64);
         let acked = cursor.acked as i64;
