@@ -47,7 +47,12 @@ pub struct Acked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Overdue {
     /// Send it again.
-    Resend(MessageRef),
+    Resend {
+        /// Which.
+        message: MessageRef,
+        /// It was sent before, and not withheld.
+        again: bool,
+    },
     /// It ran through all its sends of this login; it comes again with the next one.
     Exhausted(MessageRef),
     /// It did so in so many logins that it is set aside for this device.
@@ -487,11 +492,13 @@ impl Flow {
                 continue;
             }
             if entry.sends < limits::SENDS_PER_LOGIN_MAX {
+                let again = entry.sends > 0;
                 entry.sends += 1;
                 entry.wait_ms = (entry.wait_ms * 2).min(limits::RESEND_WAIT_MS_MAX);
                 entry.due = now + entry.wait_ms;
                 self.active = now;
-                overdue.push(Overdue::Resend(entry.message.clone()));
+                let message = entry.message.clone();
+                overdue.push(Overdue::Resend { message, again });
                 at += 1;
                 continue;
             }
@@ -512,6 +519,16 @@ impl Flow {
             }
         }
         overdue
+    }
+
+    /// What was just to be sent was withheld: that counts as no sending, and it is tried again.
+    pub fn not_sent(&mut self, now: Time, message: &MessageRef) {
+        let is_it = |entry: &&mut InFlight| entry.message.position == message.position;
+        if let Some(entry) = self.in_flight.iter_mut().find(is_it) {
+            entry.sends = entry.sends.saturating_sub(1);
+            entry.wait_ms = limits::RESEND_FIRST_MS;
+            entry.due = now + limits::RESEND_FIRST_MS;
+        }
     }
 
     /// When [`Flow::overdue`] will next have something to say.

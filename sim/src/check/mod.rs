@@ -21,6 +21,7 @@ use crate::world::{Client, Disk, Outgoing};
 
 use ledger::Ledger;
 use links::LinkModel;
+pub(crate) use links::paid;
 pub(crate) use question::Question;
 
 /// See the module.
@@ -221,10 +222,10 @@ impl Checker {
         self.hold(result);
     }
 
-    /// A control frame leaves.
-    pub(crate) fn control(&mut self, link: LinkId, frame: &Frame<'_>, bytes: usize) {
-        if let Some(model) = self.links.get(&link) {
-            let result = model.control(frame, bytes);
+    /// So many bytes leave.
+    pub(crate) fn sent(&mut self, link: LinkId, bytes: usize) {
+        if let Some(model) = self.links.get_mut(&link) {
+            let result = model.sends(bytes);
             self.hold(result);
         }
     }

@@ -49,6 +49,8 @@ pub(super) struct Rig {
     /// Until when whoever is verified may stay.
     pub(super) verified_until: Time,
     pub(super) frames: Vec<(LinkId, Frame<'static>)>,
+    /// Everything that was to be done.
+    pub(super) actions: Vec<Action>,
 }
 
 pub(super) fn declared(device: &str, class: &str, own: bool) -> Option<Declared> {
@@ -85,6 +87,7 @@ impl Rig {
             hold_verifies: false,
             verified_until: Time(u64::MAX),
             frames: Vec::new(),
+            actions: Vec::new(),
         }
     }
 
@@ -129,6 +132,7 @@ impl Rig {
     }
 
     fn carry_out(&mut self, action: Action) {
+        self.actions.push(action.clone());
         match action {
             Action::Send { link, frame } => {
                 let data = frame.data.clone().unwrap_or_default().into_owned();
