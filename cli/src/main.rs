@@ -51,12 +51,18 @@ enum Command {
 fn main() -> ExitCode {
     // A usage error ends the process here, with exit code 2.
     let outcome = match Tidings::parse().command {
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(args) => {
+            keep_files_private();
+            serve::run(&args)
+        }
         Command::Send(args) => client(send::run(args)),
         Command::Listen(args) => client(listen::run(args)),
         Command::Chat(args) => client(chat::run(args)),
         #[cfg(unix)]
-        Command::Admin(args) => admin::run(args),
+        Command::Admin(args) => {
+            keep_files_private();
+            admin::run(args)
+        }
         Command::Doctor(args) => Ok(doctor::run(&args)),
         Command::Bench(args) => bench::run(args),
     };
@@ -64,6 +70,12 @@ fn main() -> ExitCode {
         say::say(format_args!("{error:#}"));
         ExitCode::FAILURE
     })
+}
+
+/// What is written from now on, messages above all, only its owner can read.
+fn keep_files_private() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
 
 /// Runs a client's command: one thread is plenty.

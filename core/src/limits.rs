@@ -49,8 +49,6 @@ pub const DECLARED_CAPS_MAX: usize = 16;
 /// Header lines of a WebSocket upgrade.
 /// Beyond: 431.
 pub const UPGRADE_HEADERS_MAX: usize = 64;
-/// Longest short `not logged in` answer on UDP, in bytes: no reflection.
-pub const DATAGRAM_REFUSAL_BYTES_MAX: usize = 160;
 
 // # Delivery
 
@@ -172,6 +170,19 @@ pub const UNADMITTED_FRAME_BYTES_MAX: usize = 6144;
 /// nothing yet.
 /// Beyond: they are dropped.
 pub const UNADMITTED_HELD_BYTES_MAX: usize = 4 << 10;
+/// To a UDP address that has acknowledged nothing yet, at most so many times the bytes are sent that
+/// came from it, IP and UDP headers counted.
+/// Beyond: the datagram is not sent; a message is tried again, as if the network had lost it.
+pub const UNPROVEN_FACTOR: u64 = 3;
+/// Datagrams in a row that such addresses of one network (as above) are sent, answers to heartbeats
+/// and acknowledgements of what a session sends aside. This machine itself is spared.
+/// Beyond: the datagram is not sent.
+pub const UNPROVEN_DATAGRAMS_PER_NETWORK: u32 = 100;
+/// One more after so long.
+pub const UNPROVEN_DATAGRAMS_PER_NETWORK_REFILL_MS: u64 = 100;
+/// Networks of such addresses whose datagrams are counted: half of it always, twice never.
+/// Beyond: those seen longest ago begin anew.
+pub const UNPROVEN_NETWORKS_REMEMBERED_MAX: usize = 16_384;
 /// Longest body of an OCIM request before it is known who sends it, in bytes.
 /// Beyond: 413.
 pub const UNADMITTED_BODY_BYTES_MAX: usize = 16 << 10;

@@ -54,6 +54,8 @@
 //! - `link`: outboxes, back-pressure, closing
 //! - `metrics`: what is counted
 //! - `ocim`: customers and agents of the customer-service demos
+//! - `origins`: which web pages may use the server
+//! - `private`: who else may read the data directory: nobody
 //! - `router`: drives the shard, commits, loads
 //! - `store`: one trait, SQLite and memory behind it
 //!
@@ -72,6 +74,8 @@ pub mod hooks;
 mod link;
 pub mod metrics;
 mod ocim;
+mod origins;
+mod private;
 mod reload;
 mod retention;
 mod router;

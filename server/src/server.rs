@@ -24,6 +24,8 @@ use crate::hooks::{Hooks, Inbox, Listener};
 #[cfg(unix)]
 use crate::link::Framing;
 use crate::ocim::{self, Ocim};
+use crate::origins::Origins;
+use crate::private;
 use crate::retention;
 use crate::router::Router;
 use crate::store::{
@@ -197,6 +199,7 @@ impl Builder {
         let dir = kept.is_some().then_some(&*settings.data);
         let dir = (dir, settings.accept_loss);
         let desks = desks(&router, access.clone(), hooks.clone(), dir, demo).await?;
+        dir.0.into_iter().for_each(private::tighten); // what was made since
         let gate = Gate::new(settings.limits.connections_per_address, gate::files_max());
         let doors = (&access, &desks.0);
         let bound = bind(&settings, tls.as_ref(), &gate, &router, doors, &mut tasks);
@@ -273,6 +276,9 @@ type Opened = (Arc<dyn Store>, Option<Kept>, Admission, Option<Tls>);
 fn open(settings: &Settings, store: Option<Arc<dyn Store>>) -> Result<Opened, StartError> {
     let store = open_store(settings, store)?;
     let kept = Kept::take(settings)?;
+    if kept.is_some() {
+        private::tighten(&settings.data);
+    }
     let admission = Admission::open(settings, kept.is_some())?;
     let tls = match (&settings.tls.cert_file, &settings.tls.key_file) {
         (Some(certificate), Some(key)) => Some(Tls::open(certificate, key)?),
@@ -406,7 +412,8 @@ fn bind(
         let listener = transport::listen(address).map_err(failed("ws", address))?;
         addresses.ws = listener.local_addr().ok();
         let (router, echo) = (router.clone(), settings.echo);
-        let serve = move |link| websocket::serve(router.clone(), link, echo);
+        let origins = Arc::new(Origins::of_websocket(settings));
+        let serve = move |link| websocket::serve(router.clone(), link, origins.clone(), echo);
         let greet = transport::greet(tls_if(settings.tls.ws), Framing::WebSocket, serve);
         tasks.spawn(transport::accept(listener, gate.door("ws", false), greet));
     }
@@ -415,9 +422,9 @@ fn bind(
     let tls = tls_if(settings.tls.http);
     let doors = (access.clone(), desks.clone());
     let secure = tls.is_some();
-    let ocim = Ocim::new(settings.ocim.clone(), handle.clone(), doors.clone(), secure);
+    let ocim = Ocim::new(settings, handle.clone(), doors.clone(), secure);
     let first_data = Duration::from_millis(settings.ocim.first_data_ms);
-    let routes = api::service(handle, doors, ocim.clone());
+    let routes = api::service(handle, doors, ocim.clone(), settings);
     for (name, address) in [("http", listen.http), ("ocim", listen.ocim)] {
         let Some(address) = address else {
             continue;

@@ -48,7 +48,12 @@ pub struct Acked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Overdue {
     /// Send it again.
-    Resend(MessageRef),
+    Resend {
+        /// Which.
+        message: MessageRef,
+        /// It was sent before, and not withheld.
+        again: bool,
+    },
     /// It ran through all its sends of this login; it comes again with the next one.
     Exhausted(MessageRef),
     /// It did so in so many logins that it is set aside for this device.
@@ -527,6 +532,7 @@ impl Flow {
                 continue;
             }
             if entry.sends < limits::SENDS_PER_LOGIN_MAX {
+                let again = entry.sends > 0;
                 entry.sends += 1;
                 entry.wait_ms = (entry.wait_ms * 2).min(limits::RESEND_WAIT_MS_MAX);
                 entry.due = now + entry.wait_ms;
@@ -534,7 +540,8 @@ impl Flow {
                 // It has not killed its receiver so far: others may go on beside it.
                 self.trying &= !std::mem::take(&mut entry.trial);
                 self.active = now;
-                overdue.push(Overdue::Resend(entry.message.clone()));
+                let message = entry.message.clone();
+                overdue.push(Overdue::Resend { message, again });
                 at += 1;
                 continue;
             }
@@ -562,6 +569,16 @@ impl Flow {
             self.look_for_suspects();
         }
         overdue
+    }
+
+    /// What was just to be sent was withheld: that counts as no sending, and it is tried again.
+    pub fn not_sent(&mut self, now: Time, message: &MessageRef) {
+        let is_it = |entry: &&mut InFlight| entry.message.position == message.position;
+        if let Some(entry) = self.in_flight.iter_mut().find(is_it) {
+            entry.sends = entry.sends.saturating_sub(1);
+            entry.wait_ms = limits::RESEND_FIRST_MS;
+            entry.due = now + limits::RESEND_FIRST_MS;
+        }
     }
 
     /// When [`Flow::overdue`] will next have something to say.

@@ -179,7 +179,7 @@ impl Model {
             Step::Pass(ms) => {
                 self.now = self.now + ms;
                 for overdue in self.flow.overdue(self.now) {
-                    assert!(matches!(overdue, Overdue::Resend(_)), "{overdue:?}");
+                    assert!(matches!(overdue, Overdue::Resend { .. }), "{overdue:?}");
                 }
             }
         }

@@ -18,8 +18,9 @@ pub use mistake::Mistake;
 use crate::custody::{Record, Verdict};
 use crate::ids::LinkId;
 use crate::session::Transport;
-use crate::shard::{Action, Config, Input, Shard};
+use crate::shard::{Action, Config, Input, Path, Shard};
 use crate::time::{Now, Time};
+use crate::wire::mobileimsdk::Frame;
 use lane::Lane;
 
 /// What came of a batch that a store was given.
@@ -65,6 +66,22 @@ impl Node {
     /// A connection was accepted; see [`Shard::open`].
     pub fn open(&mut self, now: Now, transport: Transport) -> LinkId {
         self.shard.open(now, transport)
+    }
+
+    /// The same, by UDP from there.
+    pub fn open_from(&mut self, now: Now, transport: Transport, path: Path) -> LinkId {
+        self.shard.open_from(now, transport, path)
+    }
+
+    /// A datagram from an address without a session; what it is answered, if anything.
+    pub fn stranger(
+        &mut self,
+        now: Now,
+        path: Path,
+        frame: &Frame<'_>,
+        bytes: usize,
+    ) -> Option<Box<Frame<'static>>> {
+        self.shard.stranger(now, path, frame, bytes)
     }
 
     /// Deals with what happened. Actions are appended, to be carried out in order.

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use crate::delivery::{Flow, WindowRules};
 use crate::ids::{self, ConversationId, DeviceId, Name};
 use crate::limits;
+use crate::shard::{Path, Unproven};
 use crate::time::Time;
 use crate::wire::mobileimsdk::Frame;
 use crate::wire::mobileimsdk::login::Login;
@@ -77,8 +78,6 @@ pub(crate) struct Entering {
     pub(crate) held: Vec<(Frame<'static>, usize)>,
     /// Their lengths, together.
     pub(crate) held_bytes: usize,
-    /// Length of the question, which bounds the answer on UDP.
-    pub(crate) question_bytes: usize,
     /// Until when it is let in; `Time(u64::MAX)` is for ever, and until that is known.
     pub(crate) until: Time,
 }
@@ -100,8 +99,8 @@ pub(crate) struct Asking {
 pub(crate) struct Session {
     pub(crate) transport: Transport,
     pub(crate) phase: Phase,
-    /// An acknowledgement has come back: the address is real. Always true but on UDP.
-    pub(crate) proven: bool,
+    /// Until an acknowledgement comes back over UDP, and the address is known to be real.
+    pub(crate) unproven: Option<Box<Unproven>>,
     /// The one notice about messages too large for this transport was sent.
     pub(crate) noticed: bool,
     /// Its link was told not to read on.
@@ -135,11 +134,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(now: Time, transport: Transport) -> Session {
+    pub(crate) fn new(now: Time, transport: Transport, path: Path) -> Session {
         Session {
             transport,
             phase: Phase::Anonymous,
-            proven: transport != Transport::Udp,
+            unproven: (transport == Transport::Udp).then(|| Box::new(Unproven::new(path))),
             noticed: false,
             saturated: false,
             acknowledged: false,
@@ -183,7 +182,7 @@ impl Session {
 
     pub(crate) fn window(&self, udp_per_conversation: usize) -> WindowRules {
         let (messages_max, per_conversation_max) = match self.transport {
-            Transport::Udp if !self.proven => (1, 1),
+            Transport::Udp if self.unproven.is_some() => (1, 1),
             Transport::Udp => (limits::WINDOW_MESSAGES_MAX, udp_per_conversation),
             Transport::Local if self.is_listener() => (
                 limits::WINDOW_MESSAGES_MAX,

@@ -39,9 +39,9 @@ impl Shard {
         };
         session.rhythm.heard(now.mono);
         let is_udp = session.transport == Transport::Udp;
-        let held_bytes_max = match session.proven {
-            true => limits::HELD_BYTES_MAX,
-            false => limits::UNADMITTED_HELD_BYTES_MAX,
+        let held_bytes_max = match session.unproven {
+            None => limits::HELD_BYTES_MAX,
+            Some(_) => limits::UNADMITTED_HELD_BYTES_MAX,
         };
         if let Some(entering) = &mut session.entering {
             // Order matters to the client: what follows a login waits for its outcome.
@@ -62,7 +62,7 @@ impl Shard {
         }
         let anonymous = session.phase == Phase::Anonymous;
         match frame.kind {
-            code::LOGIN => self.login(now, link, &frame, bytes, actions),
+            code::LOGIN => self.login(now, link, &frame, actions),
             code::LOGOUT => self.logout(link, &frame, actions),
             code::ECHO => self.echo(link, frame, actions),
             code::KEEPALIVE | code::COMMON_DATA | code::RECEIVED if anonymous => {
@@ -366,12 +366,23 @@ pub(super) fn too_long(bytes: usize) -> String {
     format!("would be a frame of {bytes} bytes; no connection takes more than {max}: send less")
 }
 
+/// The length of a frame as it is sent, with the extension or without.
+pub(super) fn encoded(
+    scratch: &mut Vec<u8>,
+    frame: &Frame<'_>,
+    extension: Option<(u64, i64)>,
+) -> usize {
+    scratch.clear();
+    match extension {
+        Some((seq, time_ms)) => mobileimsdk::encode_extended(frame, seq, time_ms, scratch),
+        None => mobileimsdk::encode(frame, scratch),
+    }
+    scratch.len()
+}
+
 /// The answer to a datagram from an address that is not logged in: a short `301` to what demands a
-/// login, nothing to anything else. Never longer than
-/// [`limits::DATAGRAM_REFUSAL_BYTES_MAX`](crate::limits::DATAGRAM_REFUSAL_BYTES_MAX), so that
-/// nobody is flooded in our name.
-#[must_use]
-pub fn answer_to_stranger(frame: &Frame<'_>) -> Option<Box<Frame<'static>>> {
+/// login, nothing to anything else.
+pub(super) fn answer_to_stranger(frame: &Frame<'_>) -> Option<Box<Frame<'static>>> {
     let demands_login = matches!(
         frame.kind,
         code::KEEPALIVE | code::COMMON_DATA | code::RECEIVED

@@ -86,7 +86,6 @@ impl Shard {
             },
             held: Vec::new(),
             held_bytes: 0,
-            question_bytes: usize::MAX,
             until: Time(u64::MAX),
         }));
         self.verified(now, link, code::OK, Time(u64::MAX), actions);

@@ -38,7 +38,6 @@ impl Shard {
         now: Now,
         link: LinkId,
         frame: &Frame<'_>,
-        bytes: usize,
         actions: &mut Vec<Action>,
     ) {
         let decoded = frame.data.as_deref().map(mobileimsdk::login::decode_login);
@@ -65,7 +64,6 @@ impl Shard {
             login,
             held: Vec::new(),
             held_bytes: 0,
-            question_bytes: bytes,
             until: Time(u64::MAX),
         }));
         if session.is_stream() {
@@ -173,7 +171,7 @@ impl Shard {
         let data = mobileimsdk::login::encode_login_answer(code::OK, time, extended);
         let frame = control(code::LOGIN_ANSWER, &identity.user, Some(data));
         self.check_by(link, entering.until);
-        self.answer_login(link, frame, entering.question_bytes, actions);
+        actions.push(Action::Send { link, frame });
         self.replay(now, link, entering.held, actions);
     }
 
@@ -214,33 +212,12 @@ impl Shard {
         let keeps = session.transport == Transport::Udp && session.identity.is_some();
         let answer = mobileimsdk::login::encode_login_answer(code, -1, false);
         let frame = control(code::LOGIN_ANSWER, ids::UNSET, Some(answer));
-        self.answer_login(link, frame, entering.question_bytes, actions);
+        actions.push(Action::Send { link, frame });
         if keeps {
             self.replay(now, link, entering.held, actions);
         } else {
             self.close(link, CloseReason::LoginRefused, actions);
         }
-    }
-
-    /// On UDP the answer is never longer than the question: nobody is flooded in our name.
-    fn answer_login(
-        &mut self,
-        link: LinkId,
-        frame: Box<Frame<'static>>,
-        question_bytes: usize,
-        actions: &mut Vec<Action>,
-    ) {
-        let Some(session) = self.session(link) else {
-            return;
-        };
-        if session.transport == Transport::Udp {
-            self.scratch.clear();
-            mobileimsdk::encode(&frame, &mut self.scratch);
-            if self.scratch.len() > question_bytes {
-                return;
-            }
-        }
-        actions.push(Action::Send { link, frame });
     }
 
     pub(super) fn login_granted(
@@ -284,7 +261,7 @@ impl Shard {
             identity.extended,
         );
         let frame = control(code::LOGIN_ANSWER, &identity.user, Some(data));
-        self.answer_login(link, frame, entering.question_bytes, actions);
+        actions.push(Action::Send { link, frame });
         match standing {
             Standing::Enter(before) => {
                 for (other, kick) in before {

@@ -19,13 +19,15 @@ mod routing;
 mod size;
 #[cfg(test)]
 mod tests;
+mod unproven;
 mod watch;
 
 pub use action::{Action, CloseReason, Event};
 pub use agents::{author, authored};
 pub use asking::{Answer, AskBefore};
-pub use frames::answer_to_stranger;
 pub use inside::{SessionView, Submission};
+pub use unproven::Path;
+pub(crate) use unproven::Unproven;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -37,6 +39,7 @@ use crate::message::MessageRef;
 use crate::session::{Sense, Session, Transport};
 use crate::time::{Now, Time};
 use crate::wire::mobileimsdk::Frame;
+use unproven::Strangers;
 
 /// What a second login of a class meets (`docs/protocol.md` §5). A device always replaces itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -302,6 +305,7 @@ pub struct Shard {
     deadlines: Deadlines<LinkId>,
     /// When the inputs that are being dealt with happened.
     now: Now,
+    strangers: Strangers,
     /// The name `default`, shared by all sessions that declared nothing.
     default_name: Name,
     /// Sessions whose acknowledgements of this batch have not been dealt with.
@@ -338,6 +342,7 @@ impl Shard {
             recent: Recent::default(),
             deadlines: Deadlines::default(),
             now: Now::default(),
+            strangers: Strangers::new(),
             default_name: Name::from("default"),
             acknowledged: Vec::new(),
             scratch: Vec::new(),
@@ -349,7 +354,13 @@ impl Shard {
     /// A connection was accepted (on UDP: a login came from a new address). The name it gets is
     /// never used again.
     pub fn open(&mut self, now: Now, transport: Transport) -> LinkId {
-        let session = Box::new(Session::new(now.mono, transport));
+        self.open_from(now, transport, Path::default())
+    }
+
+    /// The same, by UDP from there.
+    pub fn open_from(&mut self, now: Now, transport: Transport, path: Path) -> LinkId {
+        let session = Box::new(Session::new(now.mono, transport, path));
+        self.strangers.count += usize::from(session.unproven.is_some());
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -389,7 +400,12 @@ impl Shard {
         self.session(link)?;
         let at = (link.0 & 0xffff_ffff) as usize;
         self.free.push(u32::try_from(at).unwrap_or(u32::MAX));
-        self.slots[at].session.take()
+        let mut session = self.slots[at].session.take();
+        if let Some(unproven) = session.as_mut().and_then(|s| s.unproven.take()) {
+            self.strangers.count -= 1;
+            self.strangers.departed.push((link, unproven));
+        }
+        session
     }
 
     /// Deals with what happened. See the module.
@@ -406,6 +422,7 @@ impl Shard {
         actions: &mut Vec<Action>,
     ) {
         self.now = now;
+        let first = actions.len();
         for input in inputs {
             self.decide(now, input, actions);
         }
@@ -415,11 +432,15 @@ impl Shard {
             self.pump(now, link, actions);
         }
         self.acknowledged = links;
+        self.withhold(now, first, actions);
     }
 
     fn decide(&mut self, now: Now, input: Input<'_>, actions: &mut Vec<Action>) {
         match input {
-            Input::Frame { link, frame, bytes } => self.frame(now, link, frame, bytes, actions),
+            Input::Frame { link, frame, bytes } => {
+                self.earn(link, bytes);
+                self.frame(now, link, frame, bytes, actions);
+            }
             Input::Unreadable { link, reason } => self.unreadable(now, link, &reason, actions),
             Input::Heard { link } => {
                 if let Some(session) = self.session_mut(link) {

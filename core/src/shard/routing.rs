@@ -366,7 +366,7 @@ impl Shard {
         let Some(acked) = flow.acknowledge(now.mono, id, frame.to.as_deref()) else {
             return;
         };
-        session.proven = true;
+        let proved = session.unproven.take().is_some();
         if *acked.message.from == *ids::SERVER
             && let Some(identity) = &session.identity
         {
@@ -376,6 +376,7 @@ impl Shard {
         if !std::mem::replace(&mut session.acknowledged, true) {
             self.acknowledged.push(link);
         }
+        self.strangers.count -= usize::from(proved);
         let message = acked.message;
         actions.push(Action::Acknowledged { link, message });
     }

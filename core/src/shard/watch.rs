@@ -101,7 +101,7 @@ impl Shard {
             return;
         };
         match overdue {
-            Overdue::Resend(message) => self.deliver(now, link, message, true, actions),
+            Overdue::Resend { message, again } => self.deliver(now, link, message, again, actions),
             Overdue::Exhausted(message) => {
                 self.remember(link, message.conversation, actions);
                 actions.push(Action::Tell(Event::Lost { message, user }));

@@ -18,6 +18,8 @@ use super::Api;
 use super::problem::Problem;
 use crate::auth::{Admitted, Door, Presented, Scope};
 use crate::clock::Clock;
+use crate::ocim;
+use crate::origins::{Page, Refused};
 use crate::transport::http::Peer;
 
 /// What is known of the caller behind a request.
@@ -39,9 +41,41 @@ pub(super) fn needed(method: &Method) -> Scope {
 }
 
 pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    bearer_of(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
+}
+
+fn bearer_of(value: &str) -> Option<&str> {
     let (scheme, key) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+/// Before everything: a browser must have used one of the server's names, and what it adds by itself, a
+/// cookie or a password, is not to be used by another page. (OCIM has pages of its own.)
+pub(super) async fn pages(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let basic = text("authorization").is_some_and(|value| bearer_of(value).is_none());
+    let cookie = headers.contains_key(header::COOKIE);
+    let page = Page {
+        host: text("host"),
+        origin: text("origin"),
+        browser: cookie || headers.contains_key("sec-fetch-site"),
+    };
+    let checked = match (cookie || basic) && !ocim::is_path(request.uri().path()) {
+        true => api.origins.check(page),
+        false => api.origins.check_host(page),
+    };
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(refused) => {
+            let field = match refused {
+                Refused::Host => "Host",
+                Refused::Origin => "Origin",
+            };
+            let problem = Problem::new(StatusCode::FORBIDDEN, refused.to_string());
+            problem.field(field).into_response()
+        }
+    }
 }
 
 /// Before every call under `/api/v1` that needs a key.

@@ -38,9 +38,11 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{delete, get, post, put};
 
 use crate::auth::Access;
+use crate::config::Settings;
 use crate::desk::Desks;
 use crate::handle::Handle;
 use crate::ocim::{self, Ocim};
+use crate::origins::Origins;
 use crate::transport::http::Peer;
 use idempotency::Answers;
 use problem::Problem;
@@ -53,11 +55,21 @@ pub(crate) struct Api {
     ocim: Arc<Ocim>,
     rates: access::Rates,
     answers: Answers,
+    origins: Origins,
+    /// `/metrics` needs no key from this machine.
+    metrics_open: bool,
 }
 
 /// Everything that the HTTP port answers.
-pub(crate) fn service(handle: Handle, (access, desks): (Access, Desks), ocim: Arc<Ocim>) -> Routes {
+pub(crate) fn service(
+    handle: Handle,
+    (access, desks): (Access, Desks),
+    ocim: Arc<Ocim>,
+    settings: &Settings,
+) -> Routes {
     routes(Arc::new(Api {
+        origins: Origins::of_http(settings),
+        metrics_open: settings.web.metrics_open,
         handle,
         desks,
         access,
@@ -102,6 +114,7 @@ fn routes(api: Arc<Api>) -> Routes {
         .merge(stats::routes())
         .fallback(nowhere)
         .method_not_allowed_fallback(not_so)
+        .layer(from_fn_with_state(api.clone(), access::pages))
         .with_state(api)
 }
 

@@ -37,21 +37,21 @@ fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// From this machine without a key: but not what a proxy on it passes on from elsewhere.
+/// With a key; without one from this machine, if that is set.
 async fn metrics(
     State(api): State<Arc<Api>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let proxied = ["forwarded", "x-forwarded-for", "x-real-ip"];
-    let is_here =
-        is_loopback(peer.address.ip()) && !proxied.iter().any(|name| headers.contains_key(*name));
+    let is_proxied = proxied.iter().any(|name| headers.contains_key(*name));
+    let is_here = api.metrics_open && is_loopback(peer.address.ip()) && !is_proxied;
     if !is_here {
         let address = api.access.peer(peer.address.ip(), &headers);
         let key = access::bearer(&headers);
         let known = key.and_then(|key| access::known(&api, address, key).ok());
         if !known.is_some_and(|(scope, _)| scope.permits(Scope::Read)) {
-            let detail = "from other machines a key is needed: Authorization: Bearer KEY";
+            let detail = "a key is needed: Authorization: Bearer KEY (or see web.metrics_open)";
             return Err(Problem::new(StatusCode::UNAUTHORIZED, detail).field("Authorization"));
         }
     }

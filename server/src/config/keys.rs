@@ -13,7 +13,7 @@ use super::{
     Auth, Compat, ConfigError, Delivery, HookSettings, Limits, Listen, Log, LogFormat, Ocim,
     Origin, PageOrigin, SessionSettings, Settings, Tls,
 };
-use super::{door_keys, ocim_keys};
+use super::{Web, door_keys, ocim_keys, web_keys};
 use crate::store::Durability;
 
 /// Which TOML value a key takes.
@@ -48,7 +48,7 @@ pub(super) struct Key {
 const ADDRESS: &str =
     "an address with a port, as \"127.0.0.1:8901\" (port 0: any free one), or \"off\"";
 
-/// Followed by those of `door_keys` and `ocim_keys`, in the order of `config/default.toml`: what has no section
+/// Followed by those of `door_keys`, `ocim_keys` and `web_keys`, in the order of `config/default.toml`: what has no section
 /// comes first, because TOML wants that.
 static KEYS: [Key; 20] = [
     Key {
@@ -306,7 +306,8 @@ static KEYS: [Key; 20] = [
 /// Every setting there is.
 pub(super) fn all() -> impl Iterator<Item = &'static Key> {
     let door = door_keys::KEYS.iter();
-    KEYS.iter().chain(door).chain(&ocim_keys::KEYS)
+    let rest = ocim_keys::KEYS.iter().chain(&web_keys::KEYS);
+    KEYS.iter().chain(door).chain(rest)
 }
 
 /// Stores a value that was understood.
@@ -484,6 +485,7 @@ pub(super) fn defaults() -> Settings {
             sessions_per_address: 0,
             compat: Compat::default(),
         },
+        web: Web::default(),
         hooks: HookSettings { timeout_ms: 0 },
         groups: BTreeMap::new(),
         shutdown_ms: 0,
@@ -503,7 +505,7 @@ pub(super) fn defaults() -> Settings {
 }
 
 /// What stands above each section of the file.
-const SECTIONS: [(&str, &str); 13] = [
+const SECTIONS: [(&str, &str); 14] = [
     ("listen", "Where clients connect."),
     ("delivery", "How messages are kept and sent."),
     (
@@ -529,6 +531,7 @@ const SECTIONS: [(&str, &str); 13] = [
         "ocim.compat",
         "What the published demo pages do and a public server should not permit.",
     ),
+    ("web", "Which web pages may use the server."),
     ("hooks", "Applications that embed the server."),
     ("log", "What is logged to standard error."),
     ("groups", ""),

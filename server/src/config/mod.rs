@@ -16,6 +16,7 @@ mod keys;
 mod ocim_keys;
 #[cfg(test)]
 mod tests;
+mod web_keys;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -53,6 +54,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The customers and agents of OCIM.
     pub ocim: Ocim,
+    /// Which web pages may use the server.
+    pub web: Web,
     /// How long an embedding application's listener may take.
     pub hooks: HookSettings,
     /// Fixed groups, by name without the `#`; made to have exactly these members at start.
@@ -111,6 +114,7 @@ pub struct SessionSettings {
 
 pub use crate::auth::settings::{Auth, AuthMode, Jwt, JwtAlgorithm, Webhook, WhenDown};
 pub use crate::ocim::settings::{Compat, Ocim, Origin as PageOrigin};
+pub use crate::origins::{PageOrigins, Web};
 
 /// TLS by rustls; off without a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use flate2::write::GzEncoder;
 use tidings_core::wire::ocim::{Packet, encode};
 
 use super::settings::{Ocim, Origin};
+use crate::origins::Origins;
 
 /// Milliseconds of `Access-Control-Max-Age` are seconds there: an hour.
 const PREFLIGHT_S: &str = "3600";
@@ -97,7 +98,7 @@ pub(super) struct Form {
 }
 
 impl Form {
-    pub(super) fn of(headers: &HeaderMap, settings: &Ocim) -> Form {
+    pub(super) fn of(headers: &HeaderMap, settings: &Ocim, origins: &Origins) -> Form {
         let origin = headers.get(header::ORIGIN).cloned();
         let any = settings.compat.any_origin || settings.origin == Origin::Any;
         let (allowed, allow) = match (&origin, &settings.origin) {
@@ -106,7 +107,7 @@ impl Form {
             (Some(origin), Origin::One(one)) if origin.as_bytes() == one.as_bytes() => {
                 (true, Some(origin.clone()))
             }
-            (Some(origin), _) if any || is_same_host(origin, headers) => {
+            (Some(origin), _) if any || allows(origins, origin, headers) => {
                 (true, Some(origin.clone()))
             }
             (Some(_), _) => (false, None),
@@ -200,14 +201,14 @@ impl Form {
     }
 }
 
-/// A page from the host that it asks: `http://host` or `https://host`.
-fn is_same_host(origin: &HeaderValue, headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
-    let origin = origin.as_bytes();
-    let named = origin
-        .strip_prefix(b"https://")
-        .or_else(|| origin.strip_prefix(b"http://"));
-    host.is_some() && named == host
+/// A page of this server, or one of those that may use it.
+fn allows(origins: &Origins, origin: &HeaderValue, headers: &HeaderMap) -> bool {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    origin
+        .to_str()
+        .is_ok_and(|origin| origins.allows(origin, host))
 }
 
 /// Whether `gzip` is among the encodings and not switched off (`gzip;q=0`).
@@ -246,8 +247,9 @@ mod tests {
     #[test]
     fn whose_pages_may_use_it() {
         let mut settings = Settings::default().ocim;
+        let origins = Origins::of_http(&Settings::default());
         let allow = |settings: &Ocim, pairs: &[_]| {
-            let form = Form::of(&headers(pairs), settings);
+            let form = Form::of(&headers(pairs), settings, &origins);
             (form.allowed, form.allow)
         };
         let host = ("host", "im.example");

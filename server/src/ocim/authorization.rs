@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tidings_core::ids::{self, Name};
@@ -60,6 +60,9 @@ fn unauthorized<T>(reason: &str) -> Result<T, Answer> {
 
 /// Runs the step.
 pub(super) async fn step(ocim: &Arc<Ocim>, asked: Asked) -> Step<Known> {
+    if let Err(refused) = by_its_own_page(ocim, &asked) {
+        return Step::Answer(refused);
+    }
     let outcome = match asked.packet.kind {
         PacketType::Auth => log_in(ocim, asked).await,
         PacketType::Ping => Ok(Step::Next(Known {
@@ -69,6 +72,28 @@ pub(super) async fn step(ocim: &Arc<Ocim>, asked: Asked) -> Step<Known> {
         _ => session_of(ocim, asked).map(Step::Next),
     };
     outcome.unwrap_or_else(Step::Answer)
+}
+
+/// A cookie travels with whatever a browser asks for, also for a link on somebody else's page. So what
+/// is asked with nothing but a cookie must come by POST, with an upgrade, or from a page of ours as the
+/// browser says itself. Every packet but PING changes something: a poll confirms, AUTH ends the page
+/// before.
+fn by_its_own_page(ocim: &Ocim, asked: &Asked) -> Result<(), Answer> {
+    let by_cookie = asked.tokens.query.is_none() && asked.tokens.bearer.is_none();
+    let by_cookie = by_cookie && asked.tokens.cookie.is_some();
+    let is_link = asked.method == Method::GET && !asked.headers.contains_key(header::UPGRADE);
+    if asked.packet.kind == PacketType::Ping || !by_cookie || !is_link {
+        return Ok(());
+    }
+    match asked.headers.get("sec-fetch-site") {
+        Some(site) if site == "same-origin" => Ok(()),
+        // Old pages over plain HTTP, where browsers do not say it.
+        None if ocim.settings.compat.send_by_get => Ok(()),
+        _ => {
+            let reason = "with a cookie this is taken by POST only: a link on any page could do it";
+            refuse(StatusCode::FORBIDDEN, reason)
+        }
+    }
 }
 
 /// Everything but a login needs the session's token, which alone says who asks: old pages put ids of
@@ -126,7 +151,9 @@ async fn log_in(ocim: &Arc<Ocim>, asked: Asked) -> Result<Step<Known>, Answer> {
     match asked.packet.ts {
         Some(Transport::Polling) => enter_by_polling(ocim, &asked, &login).await,
         // By POST it is the login alone, for those who then open the WebSocket with its cookie.
-        _ if asked.method == Method::POST => Ok(Step::Answer(ocim.logged_in(&login).1)),
+        _ if asked.method == Method::POST => {
+            Ok(Step::Answer(ocim.logged_in(&login, &asked.headers).1))
+        }
         _ => Ok(Step::Next(Known {
             asked,
             who: Who::Login(login),
@@ -140,7 +167,7 @@ async fn enter_by_polling(
     login: &Login,
 ) -> Result<Step<Known>, Answer> {
     let seat = ocim.seat(asked.address)?;
-    let (token, answer) = ocim.logged_in(login);
+    let (token, answer) = ocim.logged_in(login, &asked.headers);
     let entered = ocim.enter(login, token, seat, Entry::Polling).await;
     match entered {
         Ok(_) => Ok(Step::Answer(answer)),
@@ -288,16 +315,24 @@ impl Ocim {
     }
 
     /// A new token for a login, and the answer that tells it.
-    pub(super) fn logged_in(&self, login: &Login) -> (Secret, Answer) {
+    pub(super) fn logged_in(&self, login: &Login, headers: &HeaderMap) -> (Secret, Answer) {
         let token = self.access.pass(&login.admitted);
-        let answer = Answer::logged_in(token.expose(), self.cookie(login, &token));
+        let cookie = self.cookie(login, &token, headers);
+        let answer = Answer::logged_in(token.expose(), cookie);
         (token, answer)
     }
 
     /// Scripts cannot read it, other pages' requests do not carry it. An agent's remembers the status
-    /// with which he logged in, for the WebSocket that is opened with it.
-    pub(super) fn cookie(&self, login: &Login, token: &Secret) -> String {
-        let secure = if self.secure { "; Secure" } else { "" };
+    /// with which he logged in, for the WebSocket that is opened with it. Under TLS it never travels in
+    /// the clear, whether the TLS is ours or, as the browser or a proxy says, in front of us: a lie
+    /// harms nobody but the liar.
+    pub(super) fn cookie(&self, login: &Login, token: &Secret, headers: &HeaderMap) -> String {
+        let says = |name: &str, start: &str| {
+            let value = headers.get(name).and_then(|value| value.to_str().ok());
+            value.is_some_and(|value| value.to_ascii_lowercase().starts_with(start))
+        };
+        let tls = self.secure || says("origin", "https://") || says("x-forwarded-proto", "https");
+        let secure = if tls { "; Secure" } else { "" };
         let side = match login.admitted.role {
             Role::User => Side::Customer,
             Role::Agent | Role::Admin => Side::Agent,

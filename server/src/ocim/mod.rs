@@ -44,8 +44,10 @@ use tidings_core::wire::ocim::{Packet, PacketType};
 
 use crate::auth::{Access, Host, Revoked, Whose};
 use crate::clock::Clock;
+use crate::config::Settings;
 use crate::desk::{CustomerAct, Desks, TeamRef};
 use crate::handle::Handle;
+use crate::origins::Origins;
 use crate::transport::http::Peer;
 use answer::Form;
 use present::Present;
@@ -57,6 +59,7 @@ use table::Table;
 #[derive(Debug)]
 pub(crate) struct Ocim {
     settings: settings::Ocim,
+    origins: Origins,
     handle: Handle,
     access: Access,
     desks: Desks,
@@ -77,14 +80,15 @@ pub(crate) fn is_path(path: &str) -> bool {
 
 impl Ocim {
     pub(crate) fn new(
-        settings: settings::Ocim,
+        settings: &Settings,
         handle: Handle,
         (access, desks): (Access, Desks),
         secure: bool,
     ) -> Arc<Ocim> {
         let ocim = Arc::new(Ocim {
-            customers: Table::new(settings.sessions_per_address),
-            settings,
+            customers: Table::new(settings.ocim.sessions_per_address),
+            settings: settings.ocim.clone(),
+            origins: Origins::of_http(settings),
             handle,
             access,
             desks,
@@ -99,7 +103,7 @@ impl Ocim {
 
     /// Answers one request of a peer.
     pub(crate) async fn answer(self: &Arc<Self>, request: Request, peer: Peer) -> Response {
-        let form = Form::of(request.headers(), &self.settings);
+        let form = Form::of(request.headers(), &self.settings, &self.origins);
         if request.method() == Method::OPTIONS {
             return form.preflight();
         }

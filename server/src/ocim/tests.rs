@@ -1,3 +1,4 @@
+use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ async fn ask(stream: &mut DuplexStream, content: Value) -> Value {
 async fn plain_is_refused_where_others_could_read_along() {
     let running = server().await;
     let doors = (running.access(), running.desks());
-    let ocim = Ocim::new(Settings::default().ocim, running.handle(), doors, false);
+    let ocim = Ocim::new(&Settings::default(), running.handle(), doors, false);
     let (near, mut far) = tokio::io::duplex(1 << 16);
     let address = "192.0.2.7".parse().unwrap();
     let door = Gate::new(0, None).door("agents", false);
@@ -71,7 +72,7 @@ async fn a_cookie_is_secure_under_tls() {
     let running = server().await;
     for secure in [false, true] {
         let doors = (running.access(), running.desks());
-        let ocim = Ocim::new(Settings::default().ocim, running.handle(), doors, secure);
+        let ocim = Ocim::new(&Settings::default(), running.handle(), doors, secure);
         let login = authorization::Login {
             admitted: crate::auth::Admitted {
                 user: "alice".into(),
@@ -84,9 +85,21 @@ async fn a_cookie_is_secure_under_tls() {
             name: String::new(),
             status: None,
         };
-        let cookie = ocim.cookie(&login, &Secret::from("token"));
+        let cookie = ocim.cookie(&login, &Secret::from("token"), &HeaderMap::new());
         assert_eq!(cookie.contains("; Secure"), secure, "{cookie}");
         assert!(cookie.contains("; HttpOnly; SameSite=Lax"));
+        // A proxy in front of us does the TLS.
+        for (name, value) in [
+            ("origin", "https://im.example"),
+            ("x-forwarded-proto", "https"),
+        ] {
+            let headers = HeaderMap::from_iter([(
+                axum::http::HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )]);
+            let cookie = ocim.cookie(&login, &Secret::from("token"), &headers);
+            assert!(cookie.contains("; Secure"), "{cookie}");
+        }
     }
     running.stop().await;
 }

@@ -53,7 +53,7 @@ pub(super) fn step(ocim: &Arc<Ocim>, known: Known) -> Answer {
     };
     let token = ocim.access.pass(&login.admitted);
     let answer = Answer::empty(StatusCode::SWITCHING_PROTOCOLS)
-        .cookie(ocim.cookie(&login, &token))
+        .cookie(ocim.cookie(&login, &token, &asked.headers))
         .header(header::UPGRADE, HeaderValue::from_static("websocket"))
         .header(header::CONNECTION, HeaderValue::from_static("upgrade"));
     let accept = HeaderValue::try_from(accept_key(&key));

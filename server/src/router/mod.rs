@@ -15,7 +15,7 @@ mod trail;
 mod trouble;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -24,12 +24,12 @@ use tidings_core::custody::{Cursor, Draft};
 use tidings_core::ids::{DeviceId, LinkId};
 use tidings_core::node::Node;
 use tidings_core::session::Transport;
-use tidings_core::shard::{Action, CloseReason, Config, Input, Submission};
+use tidings_core::shard::{Action, CloseReason, Config, Input, Path, Submission};
 use tidings_core::time::Now;
 use tidings_core::wire::mobileimsdk::Frame;
 use tokio::sync::oneshot;
 
-use crate::auth::{Admission, Host};
+use crate::auth::{Admission, Host, network};
 use crate::clock::Clock;
 use crate::desk::Desks;
 use crate::hooks::{Hooks, Told};
@@ -252,7 +252,7 @@ impl Router {
             let link = match known {
                 Some(link) => link,
                 None if frame.kind == tidings_core::wire::code::LOGIN => {
-                    let link = guarded.node.open(now, Transport::Udp);
+                    let link = guarded.node.open_from(now, Transport::Udp, path_of(from));
                     guarded.register(link, LinkEnd::Datagram(Box::new((socket.clone(), from))));
                     let Guarded {
                         addresses, links, ..
@@ -261,7 +261,8 @@ impl Router {
                     link
                 }
                 None => {
-                    if let Some(answer) = tidings_core::shard::answer_to_stranger(&frame) {
+                    let told = guarded.node.stranger(now, path_of(from), &frame, bytes);
+                    if let Some(answer) = told {
                         let bytes = guarded.encoder.control(&answer, now.wall_ms);
                         socket.push(from, bytes);
                         todo.datagrams = Some(socket.clone());
@@ -445,6 +446,20 @@ impl Guarded {
 fn end_of(links: &[Option<LinkEntry>], link: LinkId) -> Option<&LinkEnd> {
     let entry = links.get(slot(link))?.as_ref()?;
     (entry.link == link).then_some(&entry.end)
+}
+
+/// Of where a datagram comes from, what decides about what may be sent there.
+fn path_of(from: SocketAddr) -> Path {
+    let ip = from.ip().to_canonical();
+    let bits = match network(ip) {
+        IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped()),
+        IpAddr::V6(v6) => u128::from(v6),
+    };
+    Path {
+        // Nobody else's machine is flooded over the loopback interface.
+        network: (!ip.is_loopback()).then_some(bits),
+        header_bytes: if ip.is_ipv4() { 20 + 8 } else { 40 + 8 },
+    }
 }
 
 fn slot(link: LinkId) -> usize {

@@ -13,6 +13,7 @@ use tidings_core::wire::websocket::{Decoder, Event, Opcode, ProtocolError, Role}
 
 use super::stream::{self, End};
 use crate::link::StreamLink;
+use crate::origins::{Origins, Page};
 use crate::router::{Arrival, Router};
 
 /// Where MobileIMSDK's clients connect.
@@ -29,10 +30,15 @@ enum Purpose {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(router: Arc<Router>, link: Arc<StreamLink>, echo: bool) {
+pub(crate) async fn serve(
+    router: Arc<Router>,
+    link: Arc<StreamLink>,
+    origins: Arc<Origins>,
+    echo: bool,
+) {
     let Ok(Some((purpose, rest))) = Box::pin(tokio::time::timeout(
         UPGRADE_WITHIN,
-        upgrade(&router, &link, echo),
+        upgrade(&router, &link, &origins, echo),
     ))
     .await
     else {
@@ -54,6 +60,7 @@ pub(crate) async fn serve(router: Arc<Router>, link: Arc<StreamLink>, echo: bool
 async fn upgrade(
     router: &Arc<Router>,
     link: &Arc<StreamLink>,
+    origins: &Origins,
     echo: bool,
 ) -> Option<(Purpose, Vec<u8>)> {
     let mut result = None;
@@ -69,6 +76,16 @@ async fn upgrade(
         let is_echo = echo && upgrade.path == ECHO_PATH;
         if !is_echo && upgrade.path != PATH {
             refuse(link, 404, "the WebSocket is at /websocket");
+            return Err(End::Closing);
+        }
+        let page = Page {
+            host: upgrade.host,
+            origin: upgrade.origin,
+            browser: upgrade.cookie.is_some(),
+        };
+        if let Err(refused) = origins.check(page) {
+            tracing::debug!(?page, %refused, "no upgrade");
+            refuse(link, 403, &refused.to_string());
             return Err(End::Closing);
         }
         let mut answer = Vec::new();

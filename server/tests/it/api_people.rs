@@ -332,6 +332,7 @@ async fn what_happens_is_counted() {
     let mut settings = settings();
     settings.data = data.path().to_owned();
     settings.delivery.durability = tidings_server::store::Durability::Os;
+    settings.web.metrics_open = true;
     let (running, client) = start(settings).await;
     let handle = running.handle();
     let mut bob = handle.connect("bob").await.unwrap();

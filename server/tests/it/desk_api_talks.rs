@@ -67,7 +67,7 @@ async fn the_queue_and_the_figures_say_who_waits() {
         (&support["team"], &support["waiting"]),
         (&json!("support"), &json!(2))
     );
-    let text = client.raw("GET", "/metrics", vec![], "").await.text;
+    let text = client.get("/metrics").await.text;
     for line in [
         "tidings_desk_waiting_customers{tenant=\"demo\",team=\"support\"} 2",
         "tidings_desk_waiting_customers{tenant=\"demo\",team=\"sales\"} 0",

@@ -43,6 +43,8 @@ mod ocim_polling;
 mod ocim_rows;
 mod ocim_rows_desk;
 mod ocim_websocket;
+mod origins;
+mod private;
 mod schema;
 mod support;
 mod tls;

@@ -11,6 +11,14 @@ use tidings_core::wire::mobileimsdk::Frame;
 
 use crate::plan::ClientPlan;
 
+/// Around each datagram over IPv4.
+const HEADER_BYTES: usize = 20 + 8;
+
+/// Whether so many bytes may be answered by so many, to an address that has proved nothing.
+pub(crate) fn paid(asked: usize, answered: usize) -> bool {
+    answered + HEADER_BYTES <= 3 * (asked + HEADER_BYTES)
+}
+
 /// One link, from its opening to its end.
 #[derive(Debug)]
 pub(crate) struct LinkModel {
@@ -22,8 +30,10 @@ pub(crate) struct LinkModel {
     in_flight: Vec<MessageRef>,
     unnumbered: BTreeSet<String>,
     proven: bool,
-    /// Length of the longest login on it: the bound of the answer.
-    question_bytes: usize,
+    /// Bytes that came from its client, and bytes that were sent to it, headers counted, until the
+    /// address is proven.
+    heard_bytes: usize,
+    sent_bytes: usize,
 }
 
 impl LinkModel {
@@ -36,7 +46,8 @@ impl LinkModel {
             in_flight: Vec::new(),
             unnumbered: BTreeSet::new(),
             proven: transport != Transport::Udp,
-            question_bytes: 0,
+            heard_bytes: 0,
+            sent_bytes: 0,
         }
     }
 
@@ -70,20 +81,17 @@ impl LinkModel {
 
     /// A frame from its client.
     pub(crate) fn hears(&mut self, frame: &Frame<'_>, bytes: usize) {
-        match frame.kind {
-            code::LOGIN => self.question_bytes = self.question_bytes.max(bytes),
-            code::RECEIVED => {
-                let id = frame.data.as_deref().unwrap_or("");
-                let to = frame.to.as_deref().unwrap_or("");
-                let exact = |m: &MessageRef| *m.id == *id && *m.from == *to;
-                let at = self.in_flight.iter().position(exact);
-                let at = at.or_else(|| self.in_flight.iter().position(|m| *m.id == *id));
-                if let Some(at) = at {
-                    self.in_flight.remove(at);
-                    self.proven = true;
-                }
+        self.heard_bytes += bytes + HEADER_BYTES;
+        if frame.kind == code::RECEIVED {
+            let id = frame.data.as_deref().unwrap_or("");
+            let to = frame.to.as_deref().unwrap_or("");
+            let exact = |m: &MessageRef| *m.id == *id && *m.from == *to;
+            let at = self.in_flight.iter().position(exact);
+            let at = at.or_else(|| self.in_flight.iter().position(|m| *m.id == *id));
+            if let Some(at) = at {
+                self.in_flight.remove(at);
+                self.proven = true;
             }
-            _ => {}
         }
     }
 
@@ -155,12 +163,16 @@ impl LinkModel {
         Ok(())
     }
 
-    pub(crate) fn control(&self, frame: &Frame<'_>, bytes: usize) -> Result<(), String> {
-        let is_answer = frame.kind == code::LOGIN_ANSWER && self.transport == Transport::Udp;
-        if is_answer && bytes > self.question_bytes {
-            let question = self.question_bytes;
+    pub(crate) fn sends(&mut self, bytes: usize) -> Result<(), String> {
+        if self.proven {
+            return Ok(());
+        }
+        self.sent_bytes += bytes + HEADER_BYTES;
+        if self.sent_bytes > 3 * self.heard_bytes {
+            let (sent, heard) = (self.sent_bytes, self.heard_bytes);
             return Err(format!(
-                "a login of {question} bytes is answered {bytes}, on UDP"
+                "an unproven address got {sent} bytes for {heard}: conn {}",
+                self.conn
             ));
         }
         Ok(())

@@ -21,6 +21,7 @@ use crate::world::{Client, Disk, Outgoing};
 
 use ledger::Ledger;
 use links::LinkModel;
+pub(crate) use links::paid;
 pub(crate) use question::Question;
 
 /// A message may kill a client so often in one run: three times before it steps aside, four trials in
@@ -237,10 +238,10 @@ impl Checker {
         self.hold(result);
     }
 
-    /// A control frame leaves.
-    pub(crate) fn control(&mut self, link: LinkId, frame: &Frame<'_>, bytes: usize) {
-        if let Some(model) = self.links.get(&link) {
-            let result = model.control(frame, bytes);
+    /// So many bytes leave.
+    pub(crate) fn sent(&mut self, link: LinkId, bytes: usize) {
+        if let Some(model) = self.links.get_mut(&link) {
+            let result = model.sends(bytes);
             self.hold(result);
         }
     }

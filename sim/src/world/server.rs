@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use tidings_core::ids::LinkId;
 use tidings_core::node::{Batch, Node};
-use tidings_core::shard::{Action, Event as Told, Input, answer_to_stranger};
+use tidings_core::shard::{Action, Event as Told, Input, Path};
 use tidings_core::time::Time;
 use tidings_core::wire::code;
 use tidings_core::wire::mobileimsdk::{self, Frame};
 
 use super::{ProcessEvent, World, encode};
 use crate::Mutation;
+use crate::check::paid;
 
 /// The store writes its cursors after so long.
 const IDLE_MS: u64 = 500;
@@ -152,12 +153,18 @@ impl World {
         }
         let Some(link) = self.conns[conn].link else {
             self.ghost(conn, bytes);
-            if let Some(answer) = answer_to_stranger(&frame) {
-                let wall_ms = self.clock().wall_ms;
-                let bytes = encode::control(&answer, wall_ms);
-                if bytes.len() > tidings_core::limits::DATAGRAM_REFUSAL_BYTES_MAX {
+            let (clock, path) = (self.clock(), Path::default());
+            let Some(process) = &mut self.process else {
+                return;
+            };
+            let answer = process.node.stranger(clock, path, &frame, bytes.len());
+            if let Some(answer) = answer {
+                let asked = bytes.len();
+                let bytes = encode::control(&answer, clock.wall_ms);
+                if !paid(asked, bytes.len()) {
+                    let told = bytes.len();
                     self.check
-                        .fail(format!("a stranger is answered {} bytes", bytes.len()));
+                        .fail(format!("a stranger's {asked} bytes are answered {told}"));
                 }
                 self.transmit(conn, false, bytes);
             }
@@ -331,7 +338,7 @@ impl World {
                 let data = frame.data.clone().unwrap_or_default();
                 self.log(format_args!("-> {link:?} type {kind} {data}"));
                 let bytes = encode::control(&frame, self.clock().wall_ms);
-                self.check.control(link, &frame, bytes.len());
+                self.check.sent(link, bytes.len());
                 self.transmit(conn, false, bytes);
             }
             Action::Acknowledge {
@@ -349,6 +356,7 @@ impl World {
                 self.log(format_args!("-> {link:?} ack {id} {to} to {from}: {seq}"));
                 let extension = extended.then_some((seq, time_ms));
                 let bytes = encode::acknowledgement(&id, &from, &to, extension);
+                self.check.sent(link, bytes.len());
                 self.transmit(conn, false, bytes);
             }
             Action::Deliver {
@@ -370,6 +378,7 @@ impl World {
                 }
                 let bytes = encode::message(&message, form);
                 self.check.frame_length(link, bytes.len());
+                self.check.sent(link, bytes.len());
                 self.transmit(conn, false, bytes);
             }
             Action::Close { link, reason } => {

@@ -5,9 +5,8 @@
 use super::rig::{Out, Rig};
 use crate::limits;
 use crate::session::Transport;
-use crate::shard::{CloseReason, Event, Input, answer_to_stranger};
+use crate::shard::{CloseReason, Event, Input};
 use crate::wire::code;
-use crate::wire::mobileimsdk::{self, Frame};
 
 #[test]
 fn closes_10_1_a_second_login_is_verified_like_the_first() {
@@ -74,80 +73,6 @@ fn closes_10_4_an_acknowledgement_counts_for_the_one_who_gives_it() {
     assert_eq!(rig.messages(bob), ["m1"]);
     let again = rig.tcp("bob");
     assert_eq!(rig.messages(again), ["m1"]);
-}
-
-fn datagram(rig: &mut Rig, link: crate::ids::LinkId) -> usize {
-    let now = rig.now().wall_ms;
-    let frames = std::mem::take(&mut rig.frames);
-    let length = |frame: Frame<'static>| {
-        let mut out = Vec::new();
-        mobileimsdk::encode(&Frame { sm: now, ..frame }, &mut out);
-        out.len()
-    };
-    frames
-        .into_iter()
-        .filter(|(l, _)| *l == link)
-        .map(|(_, frame)| length(frame))
-        .sum()
-}
-
-#[test]
-fn closes_10_5_before_a_login_udp_answers_less_than_it_is_asked() {
-    let mut rig = Rig::new();
-    let link = rig.open(Transport::Udp);
-    rig.frame(
-        link,
-        code::ECHO,
-        "a",
-        "0",
-        Some(&"<".repeat(1_000)),
-        None,
-        false,
-    );
-    assert_eq!(datagram(&mut rig, link), 0);
-    rig.say_body(link, "bob", "m1", &"<".repeat(1_000));
-    assert!(datagram(&mut rig, link) <= limits::DATAGRAM_REFUSAL_BYTES_MAX);
-    rig.frame(
-        link,
-        code::LOGIN,
-        "a",
-        "0",
-        Some("{\"loginUserId\":\"a\"}"),
-        None,
-        false,
-    );
-    let question = {
-        let mut out = Vec::new();
-        let frame = Frame {
-            data: Some("{\"loginUserId\":\"a\"}".into()),
-            from: Some("a".into()),
-            to: Some("0".into()),
-            typeu: -1,
-            sm: -1,
-            ..Frame::default()
-        };
-        mobileimsdk::encode(&frame, &mut out);
-        out.len()
-    };
-    assert!(datagram(&mut rig, link) <= question);
-    let question = Frame {
-        kind: code::KEEPALIVE,
-        ..Frame::default()
-    };
-    let mut out = Vec::new();
-    let answer = answer_to_stranger(&question).unwrap();
-    mobileimsdk::encode(
-        &Frame {
-            sm: rig.now().wall_ms,
-            ..*answer
-        },
-        &mut out,
-    );
-    assert!(
-        out.len() <= limits::DATAGRAM_REFUSAL_BYTES_MAX,
-        "{}",
-        out.len()
-    );
 }
 
 #[test]

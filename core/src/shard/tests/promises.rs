@@ -358,6 +358,9 @@ fn our_udp_clients_take_what_fits_a_frame() {
     let alice = rig.tcp("alice");
     let bob = rig.open(Transport::Udp);
     rig.login(bob, "bob", 0, super::rig::declared("d", "c", false));
+    rig.say(alice, "bob", "m0");
+    assert_eq!(rig.messages(bob), ["m0"]);
+    rig.ack(bob, "m0", "alice"); // the address is proved: nothing has to be paid for
     rig.say_body(alice, "bob", "m1", &"x".repeat(1_000));
     assert_eq!(rig.messages(bob), ["m1"]);
 }

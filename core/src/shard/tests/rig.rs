@@ -51,6 +51,8 @@ pub(super) struct Rig {
     pub(super) frames: Vec<(LinkId, Frame<'static>)>,
     /// How each message was written.
     pub(super) forms: Vec<(LinkId, Form)>,
+    /// Everything that was to be done.
+    pub(super) actions: Vec<Action>,
 }
 
 pub(super) fn declared(device: &str, class: &str, own: bool) -> Option<Declared> {
@@ -88,6 +90,7 @@ impl Rig {
             verified_until: Time(u64::MAX),
             frames: Vec::new(),
             forms: Vec::new(),
+            actions: Vec::new(),
         }
     }
 
@@ -132,6 +135,7 @@ impl Rig {
     }
 
     fn carry_out(&mut self, action: Action) {
+        self.actions.push(action.clone());
         match action {
             Action::Send { link, frame } => {
                 let data = frame.data.clone().unwrap_or_default().into_owned();

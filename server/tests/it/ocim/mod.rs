@@ -32,6 +32,7 @@ pub(crate) fn settings() -> Settings {
     settings.ocim.compat.credentials_in_url = true;
     settings.ocim.compat.send_by_get = true;
     settings.ocim.compat.any_origin = true;
+    settings.web.hosts = vec!["im.example".to_owned()];
     settings.shutdown_ms = 2_000;
     settings
 }
