@@ -123,7 +123,6 @@ pub struct Builder {
     settings: Settings,
     hooks: Option<Arc<Hooks>>,
     store: Option<Arc<dyn Store>>,
-    demo: bool,
 }
 
 impl Server {
@@ -142,7 +141,6 @@ impl Server {
             settings,
             hooks: None,
             store: None,
-            demo: false,
         }
     }
 }
@@ -166,7 +164,7 @@ impl Builder {
     /// Makes tenant, team and agents of the demo, as far as they are not there, before anybody can
     /// connect. Their passwords are public: nothing for a server that others reach.
     pub fn demo(mut self, demo: bool) -> Builder {
-        self.demo = demo;
+        self.settings.demo = demo;
         self
     }
 
@@ -180,7 +178,6 @@ impl Builder {
             settings,
             hooks,
             store,
-            demo,
         } = self;
         check(&settings)?;
         let opened = settings.clone();
@@ -196,7 +193,7 @@ impl Builder {
         let access = Access(admission.clone());
         let dir = kept.is_some().then_some(&*settings.data);
         let dir = (dir, settings.accept_loss);
-        let desks = desks(&router, access.clone(), hooks.clone(), dir, demo).await?;
+        let desks = desks(&router, access.clone(), hooks.clone(), dir, settings.demo).await?;
         let gate = Gate::new(settings.limits.connections_per_address, gate::files_max());
         let doors = (&access, &desks.0);
         let bound = bind(&settings, tls.as_ref(), &gate, &router, doors, &mut tasks);

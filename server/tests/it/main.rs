@@ -27,6 +27,7 @@ mod desk_http;
 mod desk_left;
 mod desk_sinks;
 mod desk_talks;
+mod doors;
 mod embed;
 mod embed_before;
 mod embed_callbacks;
