@@ -83,6 +83,7 @@ pub(crate) fn run(args: &DoctorArgs) -> ExitCode {
             ports(&mut report, &settings);
             certificates(&mut report, &settings);
             logins(&mut report, &settings);
+            proxies(&mut report, &settings);
         }
         Err(error) => report.wrong(
             &format!("configuration: {error}"),
@@ -206,17 +207,10 @@ fn sync_times(dir: &Path) -> std::io::Result<Vec<Duration>> {
 }
 
 fn ports(report: &mut Report, settings: &Settings) {
-    let listen = &settings.listen;
     let tcp = |address: SocketAddr| TcpListener::bind(address).map(drop);
     let udp = |address: SocketAddr| UdpSocket::bind(address).map(drop);
     let running = is_running(&settings.data);
-    for (key, address) in [
-        ("listen.tcp", listen.tcp),
-        ("listen.udp", listen.udp),
-        ("listen.ws", listen.ws),
-        ("listen.http", listen.http),
-        ("listen.agents", listen.agents),
-    ] {
+    for (key, address) in settings.listen.all() {
         let Some(address) = address else { continue };
         let outcome = if key == "listen.udp" {
             udp(address)
@@ -261,18 +255,9 @@ fn is_running(_data: &Path) -> bool {
 fn certificates(report: &mut Report, settings: &Settings) {
     let (Some(cert_file), Some(key_file)) = (&settings.tls.cert_file, &settings.tls.key_file)
     else {
-        let listen = &settings.listen;
-        let public = [
-            listen.tcp,
-            listen.udp,
-            listen.ws,
-            listen.http,
-            listen.agents,
-        ];
-        let public = public.iter().flatten().any(|a| !a.ip().is_loopback());
-        if public {
+        if let Some((key, address)) = settings.listen.public() {
             report.doubtful(
-                "certificates: none, and other machines can connect",
+                &format!("certificates: none, and other machines can connect to {key} = {address}"),
                 "everybody on the way can read along: set tls.cert_file and tls.key_file, or let a \
                  proxy on this machine do TLS and listen on 127.0.0.1",
             );
@@ -329,6 +314,21 @@ fn judge_validity(report: &mut Report, what: &str, from: i64, until: i64) {
     }
 }
 
+/// Whoever may be a proxy may say where he comes from.
+fn proxies(report: &mut Report, settings: &Settings) {
+    let everywhere = ["192.0.2.1", "2001:db8::1"];
+    let everywhere = everywhere.iter().filter_map(|text| text.parse().ok());
+    for address in everywhere {
+        let trusted = settings.auth.trusted_proxies.iter();
+        if let Some(network) = trusted.clone().find(|n| n.contains(address)) {
+            report.wrong(
+                &format!("proxies: auth.trusted_proxies holds {network}, which is everybody"),
+                "name the addresses of your proxies: whoever is in it escapes blocks and limits",
+            );
+        }
+    }
+}
+
 fn logins(report: &mut Report, settings: &Settings) {
     match settings.auth.mode {
         AuthMode::Open if settings.auth.allow_open_on_public => report.doubtful(
@@ -343,6 +343,11 @@ fn logins(report: &mut Report, settings: &Settings) {
                 "check auth.jwt.key_file or auth.jwt.jwks, and auth.jwt.algorithm",
             ),
         },
+        AuthMode::Webhook if settings.auth.webhook.allow_http => report.doubtful(
+            "logins: by a webhook that may be asked over plain http",
+            "anybody on the way reads tokens and lets in whom he likes: use https, unless the \
+             network between is yours",
+        ),
         AuthMode::Webhook => {
             report.fine("logins: by the webhook, which was not asked");
         }

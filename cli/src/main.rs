@@ -8,6 +8,7 @@ mod chat;
 mod doctor;
 mod listen;
 mod say;
+mod secret;
 mod send;
 mod serve;
 mod target;

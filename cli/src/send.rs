@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use tidings_client::{Client, ConnectError, Event, Events, Message};
+use tidings_client::{Client, Event, Events, Message};
 use tokio::time::timeout;
 
 /// Exit code for a command line that makes no sense.
@@ -81,8 +81,8 @@ pub(crate) async fn run(args: SendArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-pub(crate) fn wrong_usage(error: &ConnectError) -> anyhow::Result<ExitCode> {
-    say(error);
+pub(crate) fn wrong_usage(error: &impl std::fmt::Display) -> anyhow::Result<ExitCode> {
+    say(format!("{error:#}"));
     Ok(ExitCode::from(USAGE))
 }
 

@@ -98,6 +98,7 @@ impl ServeArgs {
         let mut settings = Settings::load(self.config.as_deref(), environment(), &given)?;
         settings.echo = self.echo;
         settings.accept_loss = self.accept_loss;
+        settings.demo = self.demo;
         if self.demo {
             settings.ocim.compat = Compat {
                 credentials_in_url: true,
@@ -107,6 +108,7 @@ impl ServeArgs {
             };
             let free = |address: &SocketAddr| std::net::TcpListener::bind(address).is_ok();
             settings.listen.ocim = settings.listen.ocim.or(Some(DEMO_PORT).filter(free));
+            settings.validate()?;
         }
         Ok(settings)
     }
@@ -146,7 +148,7 @@ pub(crate) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
 async fn serve(args: &ServeArgs, settings: Settings, log: &LogFilter) -> anyhow::Result<()> {
     // Before the start: a signal that arrives while it starts must not be missed.
     let mut signals = Signals::new().context("signals cannot be caught")?;
-    let mut running = Server::builder(settings).demo(args.demo).start().await?;
+    let mut running = Server::builder(settings).start().await?;
     announce(running.addresses());
     loop {
         match signals.next().await {

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use tidings_client::{Builder, Client, ConnectError};
+use tidings_client::{Builder, Client};
+
+use crate::secret;
 
 /// What `send`, `listen` and `chat` share.
 #[derive(Debug, clap::Args)]
@@ -21,6 +23,17 @@ pub(crate) struct TargetArgs {
         hide_env_values = true
     )]
     token: Option<String>,
+    /// His token or password is the first line of this file; - is standard input
+    #[arg(
+        long,
+        env = "TIDINGS_TOKEN_FILE",
+        value_name = "FILE",
+        conflicts_with = "token"
+    )]
+    token_file: Option<PathBuf>,
+    /// Ask for his token or password, without showing it
+    #[arg(long, conflicts_with_all = ["token", "token_file"])]
+    ask_token: bool,
     /// With TLS: believe the authorities in this PEM file, or the certificate that is in it
     #[arg(long, env = "TIDINGS_CA", value_name = "FILE", conflicts_with = "pin")]
     ca: Option<PathBuf>,
@@ -31,9 +44,15 @@ pub(crate) struct TargetArgs {
 
 impl TargetArgs {
     /// A client of this server.
-    pub(crate) fn client(&self) -> Result<Builder, ConnectError> {
+    pub(crate) fn client(&self) -> anyhow::Result<Builder> {
         let mut builder = Client::builder(&self.server).user(&self.user);
-        if let Some(token) = &self.token {
+        let token = match (&self.token, &self.token_file) {
+            (Some(token), _) => Some(token.clone()),
+            (None, Some(path)) => Some(secret::from_file(path)?),
+            (None, None) if self.ask_token => Some(secret::asked("Token or password")?),
+            (None, None) => None,
+        };
+        if let Some(token) = token {
             builder = builder.token(token);
         }
         if let Some(path) = &self.ca {

@@ -125,7 +125,6 @@ pub struct Builder {
     settings: Settings,
     hooks: Option<Arc<Hooks>>,
     store: Option<Arc<dyn Store>>,
-    demo: bool,
 }
 
 impl Server {
@@ -144,7 +143,6 @@ impl Server {
             settings,
             hooks: None,
             store: None,
-            demo: false,
         }
     }
 }
@@ -168,7 +166,7 @@ impl Builder {
     /// Makes tenant, team and agents of the demo, as far as they are not there, before anybody can
     /// connect. Their passwords are public: nothing for a server that others reach.
     pub fn demo(mut self, demo: bool) -> Builder {
-        self.demo = demo;
+        self.settings.demo = demo;
         self
     }
 
@@ -182,7 +180,6 @@ impl Builder {
             settings,
             hooks,
             store,
-            demo,
         } = self;
         check(&settings)?;
         let opened = settings.clone();
@@ -198,7 +195,7 @@ impl Builder {
         let access = Access(admission.clone());
         let dir = kept.is_some().then_some(&*settings.data);
         let dir = (dir, settings.accept_loss);
-        let desks = desks(&router, access.clone(), hooks.clone(), dir, demo).await?;
+        let desks = desks(&router, access.clone(), hooks.clone(), dir, settings.demo).await?;
         dir.0.into_iter().for_each(private::tighten); // what was made since
         let gate = Gate::new(settings.limits.connections_per_address, gate::files_max());
         let doors = (&access, &desks.0);

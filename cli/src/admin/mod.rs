@@ -7,7 +7,7 @@
 mod show;
 mod task;
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,6 +16,8 @@ use anyhow::{Context as _, bail};
 use tidings_server::admin;
 use tidings_server::auth::Command;
 use tidings_server::tls::self_signed;
+
+use crate::secret;
 
 /// Users, accounts, keys, blocks, groups, backups, certificates
 ///
@@ -90,15 +92,23 @@ enum Key {
 
 #[derive(Debug, clap::Subcommand)]
 enum Account {
-    /// Make one; its password is the first line of standard input
+    /// Make one; its password is asked for, or the first line of standard input
     Add {
         user: String,
+        /// Its password is the first line of this file
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
         /// Agents and administrators need their password whatever auth.mode says
         #[arg(long, default_value = "user", value_parser = ["user", "agent", "admin"])]
         role: String,
     },
-    /// Change a password: the first line of standard input
-    Passwd { user: String },
+    /// Change a password: it is asked for, or the first line of standard input
+    Passwd {
+        user: String,
+        /// The new password is the first line of this file
+        #[arg(long, value_name = "FILE")]
+        password_file: Option<PathBuf>,
+    },
     /// Make one something else: user, agent or admin; its password stays
     Role {
         user: String,
@@ -179,19 +189,26 @@ impl Key {
 impl Account {
     fn into_command(self) -> anyhow::Result<Command> {
         Ok(match self {
-            Account::Add { user, role } => {
+            Account::Add {
+                user,
+                password_file,
+                role,
+            } => {
                 let Ok(role) = role.parse() else {
                     bail!("there is no role {role}");
                 };
-                let password = password()?;
+                let password = secret::password(password_file.as_deref())?;
                 Command::AccountAdd {
                     user,
                     role,
                     password,
                 }
             }
-            Account::Passwd { user } => {
-                let password = password()?;
+            Account::Passwd {
+                user,
+                password_file,
+            } => {
+                let password = secret::password(password_file.as_deref())?;
                 Command::AccountPassword { user, password }
             }
             Account::Role { user, role } => {
@@ -214,26 +231,6 @@ impl Block {
             Block::List => Command::BlockList,
         }
     }
-}
-
-/// From standard input: a command line is in the shell's history and in everybody's list of
-/// processes.
-fn password() -> anyhow::Result<String> {
-    let stdin = io::stdin();
-    if stdin.is_terminal() {
-        eprint!("Password (it will be seen): ");
-    }
-    let mut line = String::new();
-    stdin
-        .lock()
-        .read_line(&mut line)
-        .context("the password cannot be read from standard input")?;
-    let password = line.strip_suffix('\n').unwrap_or(&line);
-    let password = password.strip_suffix('\r').unwrap_or(password);
-    if password.is_empty() {
-        bail!("no password on standard input");
-    }
-    Ok(password.to_owned())
 }
 
 fn certificate(out: &Path, names: &[String], force: bool) -> anyhow::Result<()> {

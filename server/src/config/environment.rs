@@ -6,7 +6,7 @@ use super::keys::{self, Key};
 /// What our variables begin with.
 const PREFIX: &str = "TIDINGS_";
 /// Variables of other commands, and of `serve` where they are no settings.
-const OF_COMMANDS: [&str; 14] = [
+const OF_COMMANDS: [&str; 15] = [
     "TIDINGS_CA",
     "TIDINGS_CONFIG",
     "TIDINGS_COUNT",
@@ -19,6 +19,7 @@ const OF_COMMANDS: [&str; 14] = [
     "TIDINGS_TIMEOUT",
     "TIDINGS_TO",
     "TIDINGS_TOKEN",
+    "TIDINGS_TOKEN_FILE",
     "TIDINGS_TYPEU",
     "TIDINGS_USER",
 ];

@@ -104,6 +104,17 @@ pub enum ConfigError {
         /// Its address.
         address: SocketAddr,
     },
+    /// The demo's passwords on an address that other machines reach.
+    #[error(
+        "{key} = {address} can be reached by other machines, and --demo makes agents whose passwords \
+         everybody knows: listen on 127.0.0.1, or start without --demo"
+    )]
+    DemoOnPublic {
+        /// Which listener.
+        key: &'static str,
+        /// Its address.
+        address: SocketAddr,
+    },
     /// A setting that another one demands, or two that exclude each other.
     #[error("{key}: {problem}")]
     Together {

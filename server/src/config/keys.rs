@@ -494,6 +494,7 @@ pub(super) fn defaults() -> Settings {
             format: LogFormat::Human,
             messages: false,
         },
+        demo: false,
         echo: false,
         accept_loss: false,
     };

@@ -64,6 +64,9 @@ pub struct Settings {
     pub shutdown_ms: u64,
     /// What is logged to standard error, and how. Of no concern to the library.
     pub log: Log,
+    /// There is a desk to try out, with passwords that everybody knows: on loopback only. Only by an
+    /// option.
+    pub demo: bool,
     /// Adds the WebSocket path `/echo`, for conformance suites. Only by a hidden option.
     pub echo: bool,
     /// Starts although acknowledged data is missing or damaged. Only by `serve --accept-loss`: it is
@@ -86,6 +89,37 @@ pub struct Listen {
     pub ocim: Option<SocketAddr>,
     /// Desktop agents of OCIM.
     pub agents: Option<SocketAddr>,
+}
+
+impl Listen {
+    /// Every listener by its key. One that is added here is asked about wherever all are.
+    #[must_use]
+    pub fn all(&self) -> [(&'static str, Option<SocketAddr>); 6] {
+        let Listen {
+            tcp,
+            udp,
+            ws,
+            http,
+            ocim,
+            agents,
+        } = *self;
+        [
+            ("listen.tcp", tcp),
+            ("listen.udp", udp),
+            ("listen.ws", ws),
+            ("listen.http", http),
+            ("listen.ocim", ocim),
+            ("listen.agents", agents),
+        ]
+    }
+
+    /// The first that other machines reach.
+    #[must_use]
+    pub fn public(&self) -> Option<(&'static str, SocketAddr)> {
+        let all = self.all().into_iter();
+        let mut on = all.filter_map(|(key, address)| Some((key, address?)));
+        on.find(|(_, address)| !is_loopback(address.ip()))
+    }
 }
 
 /// How messages are kept and sent.
@@ -267,22 +301,17 @@ impl Settings {
     /// # Errors
     /// If open logins would be offered to other machines, nothing listens, or a group is not one.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let listen = &self.listen;
-        let listeners = [
-            ("listen.tcp", listen.tcp),
-            ("listen.udp", listen.udp),
-            ("listen.ws", listen.ws),
-            ("listen.http", listen.http),
-        ];
-        if listeners[..3].iter().all(|(_, address)| address.is_none()) {
-            return Err(ConfigError::NothingListens);
+        let public = self.listen.public();
+        if let Some((key, address)) = public.filter(|_| self.demo) {
+            return Err(ConfigError::DemoOnPublic { key, address });
         }
-        if self.auth.mode == AuthMode::Open && !self.auth.allow_open_on_public {
-            for (key, address) in listeners {
-                if let Some(address) = address.filter(|a| !is_loopback(a.ip())) {
-                    return Err(ConfigError::OpenOnPublic { key, address });
-                }
-            }
+        let is_open = self.auth.mode == AuthMode::Open && !self.auth.allow_open_on_public;
+        if let Some((key, address)) = public.filter(|_| is_open) {
+            return Err(ConfigError::OpenOnPublic { key, address });
+        }
+        let Listen { tcp, udp, ws, .. } = self.listen;
+        if [tcp, udp, ws].iter().all(Option::is_none) {
+            return Err(ConfigError::NothingListens);
         }
         self.auth.validate()?;
         self.ocim.validate()?;

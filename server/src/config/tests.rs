@@ -268,8 +268,9 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn open_logins_stay_on_this_machine_unless_permitted() {
-    for listener in ["tcp", "udp", "ws", "http"] {
+fn s8_open_logins_stay_on_this_machine_on_every_listener_unless_permitted() {
+    for (key, _) in Settings::default().listen.all() {
+        let listener = key.trim_start_matches("listen.");
         for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[::ffff:192.0.2.1]:1"] {
             let file = format!("[listen]\n{listener} = \"{address}\"\n");
             let text = complaint(&file);
@@ -279,6 +280,54 @@ fn open_logins_stay_on_this_machine_unless_permitted() {
         }
         from_file(&format!("[listen]\n{listener} = \"[::ffff:127.0.0.1]:1\"")).unwrap();
     }
+}
+
+#[test]
+fn s8_a_demo_stays_on_this_machine_whatever_is_permitted() {
+    for (key, _) in Settings::default().listen.all() {
+        let listener = key.trim_start_matches("listen.");
+        let file =
+            format!("[listen]\n{listener} = \"0.0.0.0:1\"\n[auth]\nallow_open_on_public = true");
+        let mut settings = from_file(&file).unwrap();
+        settings.demo = true;
+        let refused = settings.validate().unwrap_err();
+        assert!(matches!(refused, ConfigError::DemoOnPublic { key: of, .. } if of == key));
+    }
+    let mut settings = Settings::default();
+    settings.demo = true;
+    settings.validate().unwrap();
+}
+
+#[test]
+fn s8_plain_http_to_other_machines_is_refused() {
+    let jwks = |url: &str| format!("[auth]\nmode = \"jwt\"\n[auth.jwt]\njwks = \"{url}\"\n");
+    for url in ["http://localhost:80@host/x", "http://host/x"] {
+        assert!(
+            complaint(&jwks(url)).starts_with("auth.jwt.jwks: "),
+            "{url}"
+        );
+    }
+    from_file(&jwks("http://localhost:80/x")).unwrap();
+    let webhook = |more: &str| {
+        format!("[auth]\nmode = \"webhook\"\n[auth.webhook]\nurl = \"http://app/login\"\n{more}")
+    };
+    assert!(complaint(&webhook("")).contains("auth.webhook.allow_http = true"));
+    from_file(&webhook("allow_http = true")).unwrap();
+}
+
+#[test]
+fn proxies_are_a_list_of_networks() {
+    let file = |value: &str| format!("[auth]\ntrusted_proxies = \"{value}\"");
+    let settings = from_file(&file("127.0.0.1, 10.0.0.0/8")).unwrap();
+    assert_eq!(settings.auth.trusted_proxies.len(), 2);
+    assert!(
+        from_file(&file(""))
+            .unwrap()
+            .auth
+            .trusted_proxies
+            .is_empty()
+    );
+    assert!(complaint(&file("127.0.0.1, proxy")).contains("auth.trusted_proxies"));
 }
 
 #[test]

@@ -28,6 +28,7 @@ mod desk_left;
 mod desk_sinks;
 mod desk_start;
 mod desk_talks;
+mod doors;
 mod embed;
 mod embed_before;
 mod embed_callbacks;

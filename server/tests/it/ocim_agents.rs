@@ -11,15 +11,15 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A desktop agent's connection.
-struct Desktop(TcpStream);
+pub(crate) struct Desktop(TcpStream);
 
 impl Desktop {
-    async fn connect(running: &tidings_server::Running) -> Desktop {
+    pub(crate) async fn connect(running: &tidings_server::Running) -> Desktop {
         let address: SocketAddr = running.addresses().agents.unwrap();
         Desktop(TcpStream::connect(address).await.unwrap())
     }
 
-    async fn send(&mut self, packet: &Value) {
+    pub(crate) async fn send(&mut self, packet: &Value) {
         let text = packet.to_string();
         let mut bytes = u32::try_from(text.len()).unwrap().to_be_bytes().to_vec();
         bytes.extend_from_slice(text.as_bytes());
@@ -27,7 +27,7 @@ impl Desktop {
     }
 
     /// The next packet; `None` at the end of the connection.
-    async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         let read = async {
             let length = self.0.read_u32().await.ok()?;
             let mut bytes = vec![0; length as usize];
@@ -58,13 +58,13 @@ impl Desktop {
         (kind(&answer), content.to_owned())
     }
 
-    async fn plain(&mut self, message: &str) -> (String, String) {
+    pub(crate) async fn plain(&mut self, message: &str) -> (String, String) {
         let login = json!({"mechanism": "PLAIN", "data": STANDARD.encode(message)});
         self.auth("LOGIN", &login.to_string()).await
     }
 
     /// The client's side of SCRAM; whether the server proved itself, too.
-    async fn scram(&mut self, user: &str, password: &str) -> Result<bool, String> {
+    pub(crate) async fn scram(&mut self, user: &str, password: &str) -> Result<bool, String> {
         let bare = format!("n={user},r=rOprNGfwEbeRWgbNEkqO");
         let login =
             json!({"mechanism": "SCRAM-SHA-256", "data": STANDARD.encode(format!("n,,{bare}"))});
@@ -117,7 +117,7 @@ impl Desktop {
     }
 }
 
-fn plain(user: &str, password: &str) -> String {
+pub(crate) fn plain(user: &str, password: &str) -> String {
     format!("\0{user}\0{password}")
 }
 

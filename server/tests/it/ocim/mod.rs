@@ -39,11 +39,16 @@ pub(crate) fn settings() -> Settings {
 
 /// A server with the tenant `demo` of the desk's tests.
 pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Running {
-    let mut settings = settings();
-    change(&mut settings);
-    let running = Server::start(settings).await.unwrap();
+    let running = start_bare(change).await;
     desk::furnish(&running).await;
     running
+}
+
+/// Without it.
+pub(crate) async fn start_bare(change: impl FnOnce(&mut Settings)) -> Running {
+    let mut settings = settings();
+    change(&mut settings);
+    Server::start(settings).await.unwrap()
 }
 
 pub(crate) fn http(running: &Running) -> SocketAddr {
