@@ -168,11 +168,10 @@ async fn p4_a_poll_that_overtakes_the_end_of_the_answer_before_waits_for_it() {
     settle().await;
     assert!(!next.is_finished());
     let written = Written::default();
-    let mut state = rig.polls.state.lock();
-    state
-        .readers
-        .answered(told.reader, told.upto(), (written.clone(), 10));
-    drop(state);
+    {
+        let readers = &mut rig.polls.state.lock().readers;
+        readers.answered(told.reader, told.upto(), (written.clone(), 10));
+    }
     rig.polls.wake();
     settle().await;
     assert!(!next.is_finished());
