@@ -545,6 +545,23 @@ pub const SASL_MESSAGE_BYTES_MAX: usize = 4096;
 /// Packets that wait for one customer or agent.
 /// Beyond: those that nothing depends on are dropped.
 pub const OCIM_WAITING_PACKETS_MAX: usize = 1024;
+/// Pages that poll one session: tabs of a browser.
+/// Beyond: the one that did not poll for longest is forgotten; if all poll, one more is told nothing.
+pub const OCIM_TABS_MAX: usize = 32;
+/// So long the tabs of a session wait for one of them that has been answered and will poll again, so
+/// that all get the next packets together.
+/// Beyond: it gets them when it polls.
+pub const OCIM_TAB_AWAITED_MS_MAX: u64 = 1_000;
+/// So long a poll waits to learn whether the answer before it was written.
+/// Beyond: what that answer carried comes again.
+pub const OCIM_ANSWER_AWAITED_MS_MAX: u64 = 2_000;
+/// Answers in a row that came to a browser by their connections and not by its cookies, and are given
+/// again because something between may have lost them.
+/// Beyond: the cookies of this session count no more: whoever asks sends the same ones always.
+pub const OCIM_ANSWERS_AGAIN_MAX: u32 = 16;
+/// Pages of other logins of a customer that were told RE_LOGIN and still poll.
+/// Beyond: they are told so once more.
+pub const OCIM_REPLACED_TOLD_MAX: usize = 16;
 /// Customers and agents of OCIM at a time, all addresses together.
 /// Beyond: 503.
 pub const OCIM_SESSIONS_MAX: usize = 200_000;

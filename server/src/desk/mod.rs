@@ -50,6 +50,7 @@ pub(crate) use calendar::{day, zone};
 pub use link::AgentLink;
 pub use remove::RemoveError;
 pub(crate) use settings::skills;
+pub(crate) use show::Standing;
 
 pub use act::{
     Act, AgentEvent, Author, Chat, ChatInfo, CustomerAct, DeskError, Profile, TransferTo,

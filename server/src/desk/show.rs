@@ -11,7 +11,7 @@ use tidings_core::time::Time;
 use tokio::task::JoinSet;
 
 use super::driver::Driver;
-use super::{DeskError, Desks};
+use super::{DeskError, Desks, TeamRef};
 
 /// Where an open conversation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,18 @@ pub struct OpenChat {
     pub transfer_to: Option<Name>,
     /// Who takes part beside its agent.
     pub supervisors: Vec<(Name, Supervision)>,
+}
+
+/// How a customer's open conversation with a team stands, as far as he may know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) episode: u64,
+    /// The team for which he waits or is served, without its `@`.
+    pub(crate) team: Name,
+    /// Account and name of the agent who serves him.
+    pub(crate) agent: Option<(Name, String)>,
+    /// Since when, milliseconds since 1970 UTC.
+    pub(crate) since_ms: i64,
 }
 
 /// An agent at this moment.
@@ -175,6 +187,37 @@ impl Desks {
         self.look(tenant, move |driver| {
             let view = driver.desk.episode(EpisodeId(id))?;
             Looker::new(driver).chat(&view)
+        })
+        .await
+    }
+
+    /// How a customer's open conversation with a team, by its address, stands; `None` if none is
+    /// open.
+    ///
+    /// # Errors
+    /// If there is no such team, or its desk does not answer.
+    pub(crate) async fn standing(
+        &self,
+        customer: &Name,
+        team: &TeamRef,
+    ) -> Result<Option<Standing>, DeskError> {
+        let (customer, address) = (customer.clone(), team.address.clone());
+        self.look(&team.tenant, move |driver| {
+            let open = driver.customers.get(&customer)?.iter();
+            let mut open = open.filter_map(|conversation| {
+                let view = driver.desk.open_episode(*conversation)?;
+                let chat = driver.chats.get(&view.episode)?;
+                (chat.address == address).then_some(view)
+            });
+            let view = open.next()?;
+            let team = driver.roster.team(view.team.0).map(|(name, _)| name);
+            let since = i64::try_from(view.stage_at.0).unwrap_or(i64::MAX);
+            Some(Standing {
+                episode: view.episode.0,
+                team: team.cloned().unwrap_or_else(|| address[1..].into()),
+                agent: view.stage.owner().map(|agent| driver.agent_names(agent)),
+                since_ms: since.saturating_add(driver.desk.wall_ahead_ms()),
+            })
         })
         .await
     }

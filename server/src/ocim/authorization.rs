@@ -166,6 +166,14 @@ async fn enter_by_polling(
     asked: &Asked,
     login: &Login,
 ) -> Result<Step<Known>, Answer> {
+    // A page of a session that is there, reloaded or in another tab: it joins.
+    let session = ocim.customers.get(&login.admitted.user);
+    if let (Some(session), Some(token)) = (session, asked.token())
+        && session.is_joined(token)
+    {
+        let cookie = ocim.cookie(login, token);
+        return Ok(Step::Answer(Answer::logged_in(token.expose(), cookie)));
+    }
     let seat = ocim.seat(asked.address)?;
     let (token, answer) = ocim.logged_in(login, &asked.headers);
     let entered = ocim.enter(login, token, seat, Entry::Polling).await;

@@ -36,6 +36,8 @@ struct Queue {
     newest: u64,
     /// Up to this number everything was handed to the transport.
     sent: u64,
+    /// Up to this number everything has arrived somewhere; it is kept for those who do not have it.
+    arrived: u64,
     closed: bool,
 }
 
@@ -51,7 +53,16 @@ impl Line {
     /// [`limits::OCIM_WAITING_PACKETS_MAX`]: a session that is not read must not grow.
     pub(super) fn push(&self, packet: Packet, done: Done) {
         let mut queue = self.queue.lock();
-        let full = queue.items.len() >= limits::OCIM_WAITING_PACKETS_MAX;
+        let mut full = queue.items.len() >= limits::OCIM_WAITING_PACKETS_MAX;
+        if full
+            && queue
+                .items
+                .front()
+                .is_some_and(|item| item.seq <= queue.arrived)
+        {
+            queue.items.pop_front();
+            full = false;
+        }
         if queue.closed || (full && done == Done::Nothing) {
             return;
         }
@@ -81,11 +92,27 @@ impl Line {
         self.queue.lock().closed
     }
 
-    /// Everything that is not confirmed, also what was sent before.
-    pub(super) fn unconfirmed(&self) -> Vec<Item> {
+    /// Everything beyond a number, also what was sent before.
+    pub(super) fn beyond(&self, upto: u64) -> Vec<Item> {
         let mut queue = self.queue.lock();
         queue.sent = queue.newest;
-        queue.items.iter().cloned().collect()
+        let items = queue.items.iter().filter(|item| item.seq > upto);
+        items.cloned().collect()
+    }
+
+    /// Number of the newest packet.
+    pub(super) fn newest(&self) -> u64 {
+        self.queue.lock().newest
+    }
+
+    /// Up to this number everything was handed to the transport.
+    pub(super) fn sent(&self) -> u64 {
+        self.queue.lock().sent
+    }
+
+    /// Up to this number everything has arrived somewhere.
+    pub(super) fn arrived_upto(&self) -> u64 {
+        self.queue.lock().arrived
     }
 
     /// What was not handed out yet, in order.
@@ -97,22 +124,37 @@ impl Line {
         new.cloned().collect()
     }
 
-    /// True if something is not confirmed.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.queue.lock().items.is_empty()
-    }
-
-    /// Packets that are not confirmed.
+    /// Packets that are kept.
     pub(super) fn count(&self) -> usize {
         self.queue.lock().items.len()
     }
 
-    /// Everything up to this number has arrived, if it was handed out at all; what is to be done.
+    /// Everything up to this number has arrived, if it was handed out at all, and is not needed any
+    /// more; what is to be done.
     pub(super) fn confirm(&self, upto: u64) -> Vec<Done> {
+        let done = self.arrived(upto);
+        self.forget(upto);
+        done
+    }
+
+    /// Everything up to this number has arrived somewhere, if it was handed out at all; what is to be
+    /// done. It is kept until it is forgotten.
+    pub(super) fn arrived(&self, upto: u64) -> Vec<Done> {
         let mut queue = self.queue.lock();
-        let upto = upto.min(queue.sent);
+        let (before, upto) = (queue.arrived, upto.min(queue.sent));
+        queue.arrived = before.max(upto);
+        let items = queue.items.iter_mut();
+        let new = items.filter(|item| before < item.seq && item.seq <= upto);
+        new.map(|item| std::mem::replace(&mut item.done, Done::Nothing))
+            .collect()
+    }
+
+    /// Nobody needs what arrived up to this number any more.
+    pub(super) fn forget(&self, upto: u64) {
+        let mut queue = self.queue.lock();
+        let upto = upto.min(queue.arrived);
         let count = queue.items.partition_point(|item| item.seq <= upto);
-        queue.items.drain(..count).map(|item| item.done).collect()
+        queue.items.drain(..count);
     }
 
     /// Until something was queued, or it was closed. For one waiter.
@@ -142,12 +184,12 @@ mod tests {
         let line = Line::default();
         push(&line, 3);
         assert!(line.confirm(3).is_empty(), "nothing was handed out");
-        assert_eq!(numbers(&line.unconfirmed()), [1, 2, 3]);
+        assert_eq!(numbers(&line.beyond(0)), [1, 2, 3]);
         assert_eq!(line.confirm(2).len(), 2);
         push(&line, 1);
-        assert_eq!(numbers(&line.unconfirmed()), [3, 4]);
+        assert_eq!(numbers(&line.beyond(0)), [3, 4]);
         assert_eq!(line.confirm(u64::MAX).len(), 2);
-        assert!(!line.is_waiting());
+        assert!(line.beyond(0).is_empty());
     }
 
     #[test]
@@ -159,22 +201,40 @@ mod tests {
         assert_eq!(numbers(&line.unsent()), [3]);
         assert!(line.unsent().is_empty());
         assert_eq!(line.confirm(1).len(), 1);
-        assert_eq!(numbers(&line.unconfirmed()), [2, 3]);
+        assert_eq!(numbers(&line.beyond(0)), [2, 3]);
     }
 
     #[test]
     fn it_is_bounded() {
         let line = Line::default();
         push(&line, limits::OCIM_WAITING_PACKETS_MAX + 1);
-        assert_eq!(line.unconfirmed().len(), limits::OCIM_WAITING_PACKETS_MAX);
+        assert_eq!(line.beyond(0).len(), limits::OCIM_WAITING_PACKETS_MAX);
         line.push(
             Packet::new(PacketType::Message),
             Done::Episode(EpisodeId(1), 1),
         );
-        let newest = line.unconfirmed().pop().unwrap();
+        let newest = line.beyond(0).pop().unwrap();
         assert_eq!(newest.done, Done::Episode(EpisodeId(1), 1));
         line.close();
         push(&line, 1);
-        assert_eq!(newest.seq, line.unconfirmed().pop().unwrap().seq);
+        assert_eq!(newest.seq, line.beyond(0).pop().unwrap().seq);
+    }
+
+    #[test]
+    fn what_arrived_once_is_done_once_and_kept_for_others() {
+        let line = Line::default();
+        push(&line, 3);
+        assert!(line.arrived(3).is_empty(), "nothing was handed out");
+        assert_eq!(numbers(&line.beyond(1)), [2, 3]);
+        assert_eq!(line.arrived(2).len(), 2);
+        assert_eq!(line.arrived(3).len(), 1);
+        assert_eq!(numbers(&line.beyond(0)), [1, 2, 3]);
+        line.forget(2);
+        assert_eq!(numbers(&line.beyond(0)), [3]);
+        // For whoever has fallen behind nothing new is dropped.
+        push(&line, limits::OCIM_WAITING_PACKETS_MAX);
+        let kept = numbers(&line.beyond(0));
+        assert_eq!(kept.len(), limits::OCIM_WAITING_PACKETS_MAX);
+        assert_eq!(kept.first(), Some(&4));
     }
 }

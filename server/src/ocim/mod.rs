@@ -8,6 +8,7 @@
 //! - `chain`: the way of a request: `authorization`, then `polling`, then `websocket`
 //! - `request`, `answer`: HTTP around it
 //! - `session`, `table`, `line`: a customer while he is here, all of them, what waits for one
+//! - `readers`: the tabs that poll one session
 //! - `websocket`, `upgraded`: a WebSocket's beginning, and the rest of its life
 //! - `agents`, `tcp`: the other side of the desk, and its desktop client
 //! - `notices`: what the desk tells a customer, as packets
@@ -22,6 +23,7 @@ mod line;
 mod notices;
 mod polling;
 mod present;
+mod readers;
 mod request;
 mod session;
 pub(crate) mod settings;

@@ -5,15 +5,83 @@ use tidings_core::wire::code;
 use tidings_core::wire::ocim::{BodyType, BuildChat, Identity, Packet, PacketType, Party};
 
 use super::Ocim;
+use crate::desk::Standing;
 use crate::desk::notice::{ClosedBy, CustomerEvent, Notice, for_customer};
 
-/// What must be known of a session to tell the first of something from the next.
+/// What must be known of a session to tell the first of something from the next, and how things
+/// stand from what was told before.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// The episode in whose queue he was told his place.
     waiting: Option<u64>,
     /// The episode that is open.
     episode: Option<u64>,
+    /// Notices up to this one lie behind how things stood when the session began.
+    behind: u64,
+    /// What tells a page that has just been opened how things stand.
+    standing: Vec<Packet>,
+}
+
+impl Told {
+    /// A session begins in mid-chat: with this packet, before everything else.
+    pub(super) fn begins(&mut self, episode: u64, behind: u64, packet: &Packet) {
+        self.episode = Some(episode);
+        self.behind = behind;
+        self.standing = vec![packet.clone()];
+    }
+
+    /// How things stand, for a page that has just been opened.
+    pub(super) fn context(&self) -> Vec<Packet> {
+        self.standing.clone()
+    }
+
+    /// The customer is told this.
+    fn stands(&mut self, packet: &Packet) {
+        let of = |kind| Packet {
+            kind,
+            ..packet.clone()
+        };
+        match (packet.kind, packet.body_kind()) {
+            (PacketType::BuildChat, Some(BodyType::BuildingChat | BodyType::Success)) => {
+                self.standing = vec![packet.clone()];
+            }
+            (PacketType::Transfer, Some(BodyType::Success)) => {
+                self.standing = vec![of(PacketType::BuildChat)];
+            }
+            (_, Some(BodyType::Waiting | BodyType::WaitingNo)) => {
+                let is_place = |p: &Packet| p.body_kind() == Some(BodyType::Waiting);
+                self.standing.retain(|packet| !is_place(packet));
+                let place = of(PacketType::BuildChat).from_sys();
+                let place = place.body(BodyType::Waiting, packet.content());
+                self.standing.push(place);
+            }
+            (PacketType::CloseChat, _) | (_, Some(BodyType::TimeoutClose)) => {
+                self.standing.clear();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How a chat stands, as its customer is told: who serves him, or that somebody is being found.
+pub(super) fn standing(ocim: &Ocim, customer: &str, chat: &Standing) -> Packet {
+    let packet = match &chat.agent {
+        Some((account, title)) => {
+            let content = build_chat(ocim, customer, &chat.team, "").to_json();
+            let packet = Packet::new(PacketType::BuildChat).body(BodyType::Success, content);
+            let from = Some(Party::of(account, title, Identity::Sys));
+            let packet = Packet { from, ..packet };
+            packet.pid(format!("901-{}", chat.episode))
+        }
+        None => building(),
+    };
+    let to = Some(Party::of(customer, "", Identity::Customer));
+    let packet = Packet { to, ..packet };
+    packet.cid(chat.episode).at(chat.since_ms)
+}
+
+fn building() -> Packet {
+    Packet::new(PacketType::BuildChat).body(BodyType::BuildingChat, "正在分配客服")
 }
 
 /// The packet that a message means to a customer; `None` if it means nothing to him.
@@ -41,7 +109,9 @@ pub(super) fn packet(
         unknown if unknown < 0 => ocim.wall_ms(),
         known => known,
     };
-    Some(packet.at(time_ms))
+    let packet = packet.at(time_ms);
+    told.stands(&packet);
+    Some(packet)
 }
 
 /// A place in a queue once more, in the spelling that the published pages look for.
@@ -125,11 +195,12 @@ fn of_notice(
     notice: Notice,
 ) -> Option<Packet> {
     let plain = |kind, body, content: String| Packet::new(kind).from_sys().body(body, content);
+    if let Some(episode) = overtaken(told, message, &notice) {
+        told.episode = Some(episode);
+        return None;
+    }
     let (episode, packet) = match notice {
-        Notice::Finding { episode } => {
-            let packet = Packet::new(PacketType::BuildChat);
-            (episode, packet.body(BodyType::BuildingChat, "正在分配客服"))
-        }
+        Notice::Finding { episode } => (episode, building()),
         Notice::Connected {
             episode,
             agent,
@@ -168,10 +239,9 @@ fn of_notice(
             plain(PacketType::Message, BodyType::TimeoutTip, text),
         ),
         Notice::Closed { episode, by, text } => {
-            let packet = closed(by, text);
-            let (chat, said) = (in_chat(packet, Some(episode)), told);
-            *said = Told::default();
-            return Some(chat);
+            told.waiting = None;
+            told.episode = None;
+            return Some(closed(by, text).cid(episode));
         }
         Notice::AskRating { episode } => {
             let packet = Packet::new(PacketType::Evaluate).from_sys();
@@ -193,6 +263,19 @@ fn of_notice(
 fn tip(text: &str) -> Packet {
     let packet = Packet::new(PacketType::Message).from_sys();
     packet.body(BodyType::Tip, text)
+}
+
+/// The episode of a notice that says how things stood before the session was told how they stand.
+fn overtaken(told: &Told, message: &Message, notice: &Notice) -> Option<u64> {
+    let episode = match notice {
+        Notice::Finding { episode }
+        | Notice::Connected { episode, .. }
+        | Notice::Waiting { episode }
+        | Notice::IdleWarning { episode, .. }
+        | Notice::Closed { episode, .. } => *episode,
+        _ => return None,
+    };
+    (0 < message.seq && message.seq <= told.behind).then_some(episode)
 }
 
 /// His place when he joins the queue, and when it changes.

@@ -4,17 +4,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use parking_lot::Mutex;
+use tidings_core::limits;
 use tidings_core::wire::ocim::{Packet, PacketType, Transport, encode_poll};
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Ocim;
 use super::answer::Answer;
 use super::authorization::{Known, Who};
 use super::chain::Step;
-use super::line::{Done, Item, Line};
+use super::line::{Done, Line};
+use super::readers::{Look, ReaderId, Readers, Seen, Told};
+use super::request::cookies;
 use super::session::{Entry, Session, relogin};
 use crate::auth::{Admitted, Role};
 use crate::transport::watched::Written;
@@ -23,35 +26,29 @@ use crate::transport::watched::Written;
 #[derive(Debug)]
 pub(super) struct Polled {
     session: Arc<Session>,
+    reader: ReaderId,
     upto: u64,
 }
 
 impl Polled {
     /// The answer goes out over this connection and is written once so many bytes were.
     pub(super) fn answered(self, written: Written, bytes: u64) {
-        let last = Last {
-            upto: self.upto,
-            written,
-            bytes,
-        };
-        self.session.polls.state.lock().last = Some(last);
+        let polls = &self.session.polls;
+        polls
+            .state
+            .lock()
+            .readers
+            .answered(self.reader, self.upto, (written, bytes));
+        polls.wake();
     }
 }
 
-/// The last answer with packets.
-#[derive(Debug)]
-struct Last {
-    upto: u64,
-    written: Written,
-    bytes: u64,
-}
+/// What begins the names of the cookies by which a browser says which answers have come.
+const SEEN: &str = "tidings-seen-";
 
 #[derive(Debug)]
 struct State {
-    /// Who waits for something to say, and his number.
-    held: Option<(u64, oneshot::Sender<()>)>,
-    polls: u64,
-    last: Option<Last>,
+    readers: Readers,
     heard: Instant,
 }
 
@@ -59,6 +56,42 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Polls {
     state: Mutex<State>,
+    changed: Notify,
+    /// In the values of the cookies: those of other sessions say nothing about this one.
+    mark: String,
+}
+
+/// How long things last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// A poll, if there is nothing to say.
+    pub(super) hold: Duration,
+    /// A page that does not poll.
+    pub(super) life: Duration,
+}
+
+/// What a poll says of what has arrived.
+#[derive(Debug, Default)]
+pub(super) struct Confirms {
+    /// By the page.
+    ack: Option<u64>,
+    /// By the browser.
+    seen: Seen,
+}
+
+/// A poll that is not answered yet.
+struct Turn<'p> {
+    polls: &'p Polls,
+    reader: Option<ReaderId>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader {
+            self.polls.state.lock().readers.broken_off(reader);
+            self.polls.wake();
+        }
+    }
 }
 
 impl Polls {
@@ -66,11 +99,11 @@ impl Polls {
     pub(super) fn new() -> Polls {
         Polls {
             state: Mutex::new(State {
-                held: None,
-                polls: 0,
-                last: None,
+                readers: Readers::new(),
                 heard: Instant::now(),
             }),
+            changed: Notify::new(),
+            mark: crate::handle::new_id().to_string(),
         }
     }
 
@@ -95,51 +128,115 @@ impl Polls {
         self.state.lock().heard = Instant::now();
     }
 
-    /// There is something to say: the poll that waits is answered.
-    pub(super) fn wake(&self) {
-        if let Some((_, held)) = self.state.lock().held.take() {
-            let _ = held.send(()); // its connection may be gone
-        }
+    /// A page has logged in and will poll: it is told `context` first.
+    pub(super) fn announce(&self, line: &Line, context: Vec<Packet>) {
+        let mut state = self.state.lock();
+        state.heard = Instant::now();
+        state.readers.announce(line, context);
     }
 
-    /// A poll: confirms what came before, gets everything that waits, or waits for it for `hold`.
-    /// Empty if nothing came or another poll took its place. `done` gets what was confirmed.
+    /// Something has changed: polls look whether there is something to say.
+    pub(super) fn wake(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// What a request's cookies say about this session's answers.
+    fn seen(&self, headers: &HeaderMap) -> Seen {
+        let pairs = cookies(headers);
+        let ours = pairs.filter_map(|(name, value)| {
+            let slot = name.strip_prefix(SEEN)?.parse().ok()?;
+            let (mark, number) = value.split_once('.')?;
+            let number = (mark == self.mark).then_some(number)?;
+            Some((slot, number.parse().ok()?))
+        });
+        ours.collect()
+    }
+
+    /// The cookie that says that an answer has come.
+    fn cookie(&self, slot: usize, upto: u64, secure: bool) -> String {
+        let (mark, secure) = (&self.mark, if secure { "; Secure" } else { "" });
+        format!("{SEEN}{slot}={mark}.{upto}; Path=/poll.io; HttpOnly; SameSite=Lax{secure}")
+    }
+
+    /// A cookie of no reader: whether the browser keeps it is known before there is an answer that
+    /// could be lost.
+    fn first_cookie(&self, secure: bool) -> Option<String> {
+        let asks = self.state.lock().readers.asks_for_cookie();
+        asks.then(|| self.cookie(limits::OCIM_TABS_MAX, 0, secure))
+    }
+
+    /// A poll: confirms what came before, gets what waits, or waits for it. Empty if nothing came.
+    /// `done` gets what was confirmed.
     pub(super) async fn poll(
         &self,
         line: &Line,
-        ack: Option<u64>,
-        hold: Duration,
+        confirms: &Confirms,
+        times: Times,
         done: impl Fn(Done),
-    ) -> Vec<Item> {
-        let (number, waiting) = {
+    ) -> Told {
+        let until = Instant::now() + times.hold;
+        let taken = {
             let mut state = self.state.lock();
             state.heard = Instant::now();
-            state.polls += 1;
-            // The one before is answered with nothing: its place is taken.
-            let (sender, waiting) = oneshot::channel();
-            let number = state.polls;
-            state.held = Some((number, sender));
-            let last = state.last.take();
-            let written = last.filter(|last| last.written.bytes() >= last.bytes);
-            let confirmed = ack.or(written.map(|last| last.upto));
-            drop(state);
-            for item in confirmed.map(|upto| line.confirm(upto)).unwrap_or_default() {
-                done(item);
-            }
-            (number, waiting)
+            state.readers.take(line, times.life, &confirms.seen)
         };
-        if !line.is_waiting() && !line.is_closed() {
-            let _ = tokio::time::timeout(hold, waiting).await;
+        let Some(reader) = taken else {
+            tokio::time::sleep_until(until).await;
+            return Told::default();
+        };
+        let mut turn = Turn {
+            polls: self,
+            reader: Some(reader),
+        };
+        self.wake();
+        let written = confirms.ack.is_some() || self.written(reader).await;
+        let confirmed = {
+            let readers = &mut self.state.lock().readers;
+            readers.settle(reader, line, confirms.ack, written)
+        };
+        confirmed.into_iter().for_each(done);
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let look = self.state.lock().readers.look(reader, line, until);
+            match look {
+                Look::Answer(told) => {
+                    // It may be somebody else's turn by now.
+                    turn.reader = None;
+                    self.wake();
+                    return told;
+                }
+                Look::Wait(at) => drop(tokio::time::timeout_at(at, changed).await),
+            }
         }
-        let mut state = self.state.lock();
-        if state.polls != number {
-            return Vec::new();
-        }
-        state.held = None;
-        drop(state);
-        line.unconfirmed()
+    }
+
+    /// Whether the last answer of a reader was written, as soon as that is known; true if there was
+    /// none.
+    async fn written(&self, reader: ReaderId) -> bool {
+        let known = async {
+            loop {
+                let mut changed = std::pin::pin!(self.changed.notified());
+                changed.as_mut().enable();
+                let given = self.state.lock().readers.given(reader);
+                match given {
+                    None => return true,
+                    Some(Some((written, bytes))) => {
+                        let arrived = tokio::time::timeout(ANSWER, written.arrived(bytes)).await;
+                        return arrived.unwrap_or_else(|_| written.seems_arrived(bytes));
+                    }
+                    Some(None) => changed.await,
+                }
+            }
+        };
+        tokio::time::timeout(2 * ANSWER, known)
+            .await
+            .unwrap_or(false)
     }
 }
+
+/// See [`limits::OCIM_ANSWER_AWAITED_MS_MAX`].
+const ANSWER: Duration = Duration::from_millis(limits::OCIM_ANSWER_AWAITED_MS_MAX);
 
 /// Runs the step.
 pub(super) async fn step(ocim: &Arc<Ocim>, known: Known) -> Step<Known, (Answer, Option<Polled>)> {
@@ -206,8 +303,13 @@ async fn poll(
         let reason = "there is no session: it has ended; send AUTH";
         return refuse(StatusCode::BAD_REQUEST, reason);
     };
+    let hold = Duration::from_millis(ocim.settings.poll_hold_ms);
     if !session.is_of(known.asked.token()) {
-        // Another login of the same customer took over, and this page does not know it yet.
+        // Another login of the same customer took over. The page is told so at once, and if it polls
+        // on nevertheless, no more often than any other.
+        if !session.tells_replaced(known.asked.token()) {
+            tokio::time::sleep(hold).await;
+        }
         let told = relogin(ocim.wall_ms());
         return Step::Answer((Answer::json(array(&[(0, &told)])), None));
     }
@@ -215,19 +317,29 @@ async fn poll(
         let reason = "the session has a WebSocket: packets come there";
         return refuse(StatusCode::BAD_REQUEST, reason);
     }
-    let hold = Duration::from_millis(ocim.settings.poll_hold_ms);
-    let done = |done| session.done(&done);
-    let items = session
-        .polls
-        .poll(&session.line, known.asked.ack, hold, done);
-    let items = items.await;
-    let Some(newest) = items.last() else {
-        return Step::Answer((Answer::ok(), None));
+    let life = Duration::from_millis(ocim.settings.life_ms);
+    let confirms = Confirms {
+        ack: known.asked.ack,
+        seen: session.polls.seen(&known.asked.headers),
     };
-    let upto = newest.seq;
-    let numbered: Vec<(u64, &Packet)> = items.iter().map(|i| (i.seq, &i.packet)).collect();
-    let answer = Answer::json(array(&numbered));
-    Step::Answer((answer, Some(Polled { session, upto })))
+    let (line, polls) = (&session.line, &session.polls);
+    let done = |done| session.done(&done);
+    let told = polls.poll(line, &confirms, Times { hold, life }, done);
+    let told = told.await;
+    if told.is_empty() {
+        return Step::Answer((Answer::ok(), None));
+    }
+    let context = told.context.iter().map(|packet| (told.before, packet));
+    let items = told.items.iter().map(|item| (item.seq, &item.packet));
+    let numbered: Vec<(u64, &Packet)> = context.chain(items).collect();
+    let cookie = polls.cookie(told.slot, told.upto(), ocim.secure);
+    let answer = Answer::json(array(&numbered)).cookie(cookie);
+    let polled = Polled {
+        reader: told.reader,
+        upto: told.upto(),
+        session: session.clone(),
+    };
+    Step::Answer((answer, Some(polled)))
 }
 
 fn array(packets: &[(u64, &Packet)]) -> Vec<u8> {
@@ -247,7 +359,10 @@ async fn say(
         return refuse(StatusCode::INTERNAL_SERVER_ERROR, reason);
     };
     match session.say(ocim, &known.asked.packet).await {
-        Ok(()) => Step::Answer((Answer::ok(), None)),
+        Ok(()) => {
+            let cookie = session.polls.first_cookie(ocim.secure).into_iter();
+            Step::Answer((cookie.fold(Answer::ok(), Answer::cookie), None))
+        }
         Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
@@ -265,143 +380,4 @@ async fn act(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOLD: Duration = Duration::from_secs(60);
-
-    fn push(line: &Line, polls: &Polls) {
-        line.push(Packet::new(PacketType::Message), Done::Nothing);
-        polls.wake();
-    }
-
-    fn numbers(items: &[Item]) -> Vec<u64> {
-        items.iter().map(|item| item.seq).collect()
-    }
-
-    struct Rig {
-        line: Line,
-        polls: Polls,
-    }
-
-    fn rig() -> Arc<Rig> {
-        Arc::new(Rig {
-            line: Line::default(),
-            polls: Polls::new(),
-        })
-    }
-
-    impl Rig {
-        async fn poll(&self, ack: Option<u64>) -> Vec<u64> {
-            let items = self.polls.poll(&self.line, ack, HOLD, |_| {}).await;
-            numbers(&items)
-        }
-
-        fn answered(&self, upto: u64, bytes: u64) {
-            let written = Written::default();
-            let last = Last {
-                upto,
-                written,
-                bytes,
-            };
-            self.polls.state.lock().last = Some(last);
-        }
-    }
-
-    /// Time is virtual in these tests: it jumps to the next deadline when nothing else can happen.
-    #[tokio::test(start_paused = true)]
-    async fn a_poll_is_held_for_its_time_and_no_longer() {
-        let rig = rig();
-        let start = Instant::now();
-        assert!(rig.poll(None).await.is_empty());
-        assert_eq!(start.elapsed(), HOLD);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn data_wakes_a_held_poll_at_once() {
-        let rig = rig();
-        let start = Instant::now();
-        let held = tokio::spawn({
-            let rig = rig.clone();
-            async move { rig.poll(None).await }
-        });
-        tokio::time::sleep(Duration::from_secs(7)).await;
-        push(&rig.line, &rig.polls);
-        assert_eq!(held.await.unwrap(), [1]);
-        assert_eq!(start.elapsed(), Duration::from_secs(7));
-        // The hold timer of the poll that was answered does nothing more.
-        assert!(rig.polls.state.lock().held.is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_waited_comes_in_one_array_in_order() {
-        let rig = rig();
-        let start = Instant::now();
-        for _ in 0..3 {
-            push(&rig.line, &rig.polls);
-        }
-        assert_eq!(rig.poll(None).await, [1, 2, 3]);
-        assert_eq!(start.elapsed(), Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_second_poll_takes_the_place_of_the_first() {
-        let rig = rig();
-        let start = Instant::now();
-        let first = tokio::spawn({
-            let rig = rig.clone();
-            async move { rig.poll(None).await }
-        });
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let second = tokio::spawn({
-            let rig = rig.clone();
-            async move { rig.poll(None).await }
-        });
-        assert!(first.await.unwrap().is_empty());
-        assert_eq!(start.elapsed(), Duration::from_secs(1));
-        push(&rig.line, &rig.polls);
-        assert_eq!(second.await.unwrap(), [1]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn ack_confirms_and_the_rest_comes_again() {
-        let rig = rig();
-        for _ in 0..3 {
-            push(&rig.line, &rig.polls);
-        }
-        assert_eq!(rig.poll(None).await, [1, 2, 3]);
-        assert_eq!(rig.poll(Some(2)).await, [3]);
-        // What was never handed out cannot be confirmed.
-        push(&rig.line, &rig.polls);
-        assert_eq!(rig.poll(Some(99)).await, [4]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn without_ack_an_answer_counts_once_it_was_written_in_full() {
-        let rig = rig();
-        push(&rig.line, &rig.polls);
-        assert_eq!(rig.poll(None).await, [1]);
-        rig.answered(1, 10);
-        assert_eq!(rig.poll(None).await, [1], "10 bytes were not written");
-        rig.answered(1, 0);
-        push(&rig.line, &rig.polls);
-        assert_eq!(rig.poll(None).await, [2]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn silence_lasts_72_seconds_from_the_last_poll() {
-        let rig = rig();
-        let (start, life) = (Instant::now(), Duration::from_secs(72));
-        let silence = tokio::spawn({
-            let rig = rig.clone();
-            async move { rig.polls.silence(life).await }
-        });
-        // A login alone counts as the first sign of life, and each poll as another.
-        tokio::time::sleep(Duration::from_secs(70)).await;
-        rig.poll(None).await;
-        assert_eq!(start.elapsed(), Duration::from_secs(130));
-        // Twelve seconds after the longest hold there was none.
-        silence.await.unwrap();
-        assert_eq!(start.elapsed(), Duration::from_secs(142));
-    }
-}
+mod tests;

@@ -202,12 +202,17 @@ fn bearer(headers: &HeaderMap) -> Option<Secret> {
 }
 
 /// The first cookie of this name.
-pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let found = cookies(headers).find(|(found, _)| *found == name);
+    found.map(|(_, value)| value)
+}
+
+/// Names and values of all cookies.
+pub(super) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     let all = headers.get_all(header::COOKIE).into_iter();
-    let mut pairs = all
+    let pairs = all
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.split_once('='));
-    let found = pairs.find(|(found, _)| found.trim() == name);
-    found.map(|(_, value)| value.trim())
+    pairs.map(|(name, value)| (name.trim(), value.trim()))
 }

@@ -4,12 +4,14 @@
 //! A session outlives connections: it ends when the customer says so, when another login of his
 //! takes its place, when he has been silent for too long, or with the server.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidings_core::ids::Name;
+use tidings_core::limits;
 use tidings_core::message::MessageRef;
 use tidings_core::secret::Secret;
 use tidings_core::wire::code;
@@ -25,6 +27,7 @@ use super::table::Seat;
 use super::{Ocim, notices};
 use crate::handle::{ConnectError, LocalLink, LocalSendError};
 use crate::link::LocalEvent;
+use crate::store::Page;
 
 /// The device and class of every customer's session: what one page has acknowledged another of the
 /// same customer need not get.
@@ -88,6 +91,8 @@ pub(super) struct Session {
     /// What he is called, as he says himself; may be empty.
     pub(super) name: String,
     token: Secret,
+    /// Tokens of earlier logins whose pages were told that they are replaced.
+    replaced: Mutex<VecDeque<Secret>>,
     told: Mutex<notices::Told>,
     link: Mutex<Option<Arc<LocalLink>>>,
     /// A WebSocket is open.
@@ -124,10 +129,6 @@ impl Ocim {
         }
         let connect = self.handle.connect(user.clone());
         let link = Arc::new(connect.device(DEVICE).class(CLASS).desk(true).await?);
-        // Whoever was revoked before the link was there has not been told.
-        if !self.access.holds(admitted, Some(login.address)) {
-            return Err(ConnectError::Refused(code::REFUSED_TOKEN));
-        }
         let ends_s = self.access.session_until_s(admitted);
         let left_ms = ends_s.map(|end| end.saturating_mul(1000) - self.wall_ms());
         let left = left_ms.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or(0)));
@@ -140,6 +141,7 @@ impl Ocim {
             polls: Polls::new(),
             name: login.name.clone(),
             token,
+            replaced: Mutex::default(),
             told: Mutex::default(),
             link: Mutex::new(Some(link.clone())),
             attached: Mutex::new(entry == Entry::WebSocket),
@@ -149,6 +151,14 @@ impl Ocim {
             ended: watch::Sender::new(false),
             _seat: seat,
         });
+        session.begins(self).await;
+        // Whoever was revoked before the link was there has not been told.
+        if !self.access.holds(admitted, Some(login.address)) {
+            return Err(ConnectError::Refused(code::REFUSED_TOKEN));
+        }
+        if entry == Entry::Polling {
+            session.polls.announce(&session.line, Vec::new());
+        }
         let replaced = self.customers.insert(user.clone(), session.clone());
         // Of two logins at the same time the link arbitrates; this is the one that it kept.
         if let Some(replaced) = replaced {
@@ -204,6 +214,39 @@ impl Session {
         }
     }
 
+    /// A page that comes in mid-chat, reloaded or after a break, is told who serves its customer.
+    async fn begins(&self, ocim: &Ocim) {
+        let Some(team) = ocim.team() else {
+            return;
+        };
+        // What is decided later lies behind this message.
+        let newest = Page::Before(u64::MAX, 1);
+        let newest = ocim.handle.history(&self.user, &team.address, newest).await;
+        let behind = match newest.as_deref() {
+            Ok([message]) => message.seq,
+            Ok(_) => return, // he has not been here before
+            Err(error) => {
+                return tracing::warn!(user = %self.user, %error, "the history cannot be read");
+            }
+        };
+        match ocim.desks.standing(&self.user, &team).await {
+            Ok(Some(chat)) => {
+                let packet = notices::standing(ocim, &self.user, &chat);
+                self.told.lock().begins(chat.episode, behind, &packet);
+                self.push(packet, Done::Nothing);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(user = %self.user, %error, "how his chat stands is not known");
+            }
+        }
+    }
+
+    fn push(&self, packet: Packet, done: Done) {
+        self.line.push(packet, done);
+        self.polls.wake();
+    }
+
     fn deliver(&self, ocim: &Ocim, message: &MessageRef) {
         if self.line.holds(message) {
             return;
@@ -216,11 +259,10 @@ impl Session {
         match packet {
             Some(packet) => {
                 let misspelt = notices::misspelt(&packet).filter(|_| ocim.settings.compat.waitting);
-                self.line.push(packet, done);
+                self.push(packet, done);
                 if let Some(packet) = misspelt {
-                    self.line.push(packet, Done::Nothing);
+                    self.push(packet, Done::Nothing);
                 }
-                self.polls.wake();
             }
             // It means nothing here, and need not come again.
             None => self.done(&done),
@@ -232,6 +274,33 @@ impl Session {
         if let (Done::Message(message), Some(link)) = (done, &*self.link.lock()) {
             link.acknowledge(message);
         }
+    }
+
+    /// One more page of this session, if its token is this one's: false otherwise.
+    pub(super) fn is_joined(&self, token: &Secret) -> bool {
+        let joined = self.entry == Entry::Polling && self.token == *token;
+        if joined && !self.line.is_closed() {
+            let context = self.told.lock().context();
+            self.polls.announce(&self.line, context);
+            return true;
+        }
+        false
+    }
+
+    /// A page of an earlier login polls: whether it is the first time that it is told so.
+    pub(super) fn tells_replaced(&self, token: Option<&Secret>) -> bool {
+        let Some(token) = token else {
+            return false;
+        };
+        let mut told = self.replaced.lock();
+        if told.contains(token) {
+            return false;
+        }
+        if told.len() == limits::OCIM_REPLACED_TOLD_MAX {
+            told.pop_front();
+        }
+        told.push_back(token.clone());
+        true
     }
 
     /// Whether a token is this login's own, and not that of one that it replaced.

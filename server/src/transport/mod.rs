@@ -12,6 +12,7 @@ pub(crate) mod tls;
 pub(crate) mod udp;
 pub(crate) mod watched;
 pub(crate) mod websocket;
+mod written;
 
 use std::io;
 use std::net::SocketAddr;

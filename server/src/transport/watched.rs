@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,15 +14,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::gate::Place;
 
-/// Bytes of a connection that the system has taken, since it was accepted.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Written(Arc<AtomicU64>);
-
-impl Written {
-    pub(crate) fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-}
+pub(crate) use super::written::Written;
 
 /// What a connection is about.
 mod phase {
@@ -137,6 +129,12 @@ const IDLE: Duration = Duration::from_millis(limits::HTTP_IDLE_MS_MAX);
 const WRITE: Duration = Duration::from_millis(limits::HTTP_WRITE_MS_MAX);
 const LINGER: Duration = Duration::from_millis(limits::HTTP_LINGER_MS_MAX);
 
+impl<I> Drop for Watched<I> {
+    fn drop(&mut self) {
+        self.connection.0.written.over();
+    }
+}
+
 impl<I> Watched<I> {
     /// A connection on which nothing arrives for `first_data` is closed.
     pub(crate) fn new(io: I, connection: Connection, first_data: Duration) -> Watched<I> {
@@ -191,6 +189,20 @@ impl<I> Watched<I> {
     }
 }
 
+/// Reads what is there, and lets it be known how the connection is.
+fn look<I: AsyncRead + Unpin>(
+    io: &mut I,
+    written: &Written,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let (look, before) = (written.looks(), buf.filled().len());
+    let polled = Pin::new(io).poll_read(cx, buf);
+    let end = buf.filled().len() == before && buf.remaining() > 0;
+    written.read(look, cx, &polled, end);
+    polled
+}
+
 impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -199,7 +211,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
     ) -> Poll<io::Result<()>> {
         let me = self.get_mut();
         let before = buf.filled().len();
-        match Pin::new(&mut me.io).poll_read(cx, buf) {
+        match look(&mut me.io, &me.connection.0.written, cx, buf) {
             Poll::Pending => me.poll_deadline(cx).map(Err),
             Poll::Ready(Ok(())) => {
                 if buf.filled().len() > before {
@@ -207,11 +219,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
                 }
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(Err(error)) => {
-                // A reset: the other end was gone before it had read what the system took from us.
-                me.connection.0.written.0.store(0, Ordering::Release);
-                Poll::Ready(Err(error))
-            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
         }
     }
 }
@@ -224,19 +232,13 @@ impl<I: AsyncWrite + Unpin> Watched<I> {
         cx: &mut Context<'_>,
         polled: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        match &polled {
-            Poll::Ready(Ok(bytes)) => {
-                let written = &self.connection.0.written.0;
-                written.fetch_add(*bytes as u64, Ordering::AcqRel);
-            }
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => {
-                let writing = &mut self.writing;
-                let sleep = writing.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE)));
-                ready!(sleep.as_mut().poll(cx));
-                let reason = "an answer was not taken within HTTP_WRITE_MS_MAX";
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)));
-            }
+        self.connection.0.written.wrote(&polled);
+        if polled.is_pending() {
+            let writing = &mut self.writing;
+            let sleep = writing.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE)));
+            ready!(sleep.as_mut().poll(cx));
+            let reason = "an answer was not taken within HTTP_WRITE_MS_MAX";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)));
         }
         polled
     }
@@ -289,7 +291,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         let mut dropped = [0; 4096];
         while sleep.as_mut().poll(cx).is_pending() {
             let mut buf = ReadBuf::new(&mut dropped);
-            match Pin::new(&mut me.io).poll_read(cx, &mut buf) {
+            match look(&mut me.io, &me.connection.0.written, cx, &mut buf) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => {}
                 Poll::Ready(_) => break,

@@ -38,6 +38,7 @@ mod embed_server_messages;
 mod limits;
 mod ocim;
 mod ocim_agents;
+mod ocim_answers;
 mod ocim_chain;
 mod ocim_pages;
 mod ocim_polling;

@@ -1,7 +1,7 @@
 //! The original pages, unmodified, against the server: customers who poll and agents in a browser.
 
 use crate::ocim::page::{Jar, Page};
-use crate::ocim::{Ws, agent_auth, content, http, request, settings, start};
+use crate::ocim::{Ws, agent_auth, content, http, kind, request, settings, start, text, to};
 use serde_json::json;
 use tidings_server::Server;
 
@@ -172,5 +172,92 @@ async fn p13_an_account_that_serves_no_desk_is_told_so_before_the_upgrade() {
             .unwrap()
             .contains("no agent")
     );
+    running.stop().await;
+}
+
+/// A page in mid-chat is opened again: who serves, where, and how it went.
+async fn p6_reloaded(
+    (cid, pid): (&serde_json::Value, &str),
+    agent: &mut Ws,
+    visitor: &str,
+    page: &mut Open,
+) {
+    let standing = page.until("BUILD_CHAT/SUCCESS").await;
+    assert_eq!(standing["cid"], *cid);
+    assert_eq!(standing["from"]["name"], "The agent1");
+    assert_eq!(content(&standing)["tmc"], "support");
+    agent.send(&to(visitor, "MESSAGE", pid, text(pid))).await;
+    // What the page before may not have had comes first.
+    loop {
+        let said = page.until("MESSAGE/TEXT").await;
+        assert_eq!(said["cid"], *cid);
+        if said["body"]["content"] == *pid {
+            break;
+        }
+    }
+}
+
+/// A page on either transport.
+enum Open {
+    Polling(Page, Vec<serde_json::Value>),
+    WebSocket(Box<Ws>),
+}
+
+impl Open {
+    async fn until(&mut self, wanted: &str) -> serde_json::Value {
+        match self {
+            Open::Polling(page, waiting) => loop {
+                while waiting.is_empty() {
+                    let answer = page.poll().await;
+                    waiting.extend(answer.json().as_array().cloned().unwrap_or_default());
+                }
+                let packet = waiting.remove(0);
+                if kind(&packet) == wanted {
+                    return packet;
+                }
+            },
+            Open::WebSocket(ws) => ws.until(wanted).await,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p6_a_customer_who_reloads_in_mid_chat_is_told_who_serves_him_and_can_rate() {
+    let running = start(|_| {}).await;
+    let (address, jar) = (http(&running), Jar::default());
+    let mut agent = Ws::agent(address, "agent1").await;
+    let page = Page::open(address, &jar).await;
+    page.say("p1", "hello").await.is_ok();
+    let given = agent.until("BUILD_CHAT/SUCCESS").await;
+    let (cid, visitor) = (given["cid"].clone(), given["from"]["uid"].clone());
+    let visitor = visitor.as_str().unwrap();
+    page.until("BUILD_CHAT/WAITER_GREET").await;
+    // The session is there, and the page joins it.
+    let mut again = Open::Polling(Page::open(address, &jar).await, Vec::new());
+    p6_reloaded((&cid, "a1"), &mut agent, visitor, &mut again).await;
+    // The session is another one: the customer changes to a WebSocket, and comes back with it.
+    for pid in ["a2", "a3"] {
+        let cookie = jar.header();
+        let login = crate::ocim::auth("WEBSOCKET", "");
+        let ws = Ws::try_open(address, &login, &[("Cookie", &cookie)]).await;
+        let ws = Box::new(ws.ok().unwrap());
+        let token = ws.cookie.split_once('=').unwrap().1.to_owned();
+        jar.put("tidings-customer", &token);
+        let mut again = Open::WebSocket(ws);
+        p6_reloaded((&cid, pid), &mut agent, visitor, &mut again).await;
+        let Open::WebSocket(mut ws) = again else {
+            unreachable!()
+        };
+        ws.settle().await;
+    }
+    let page = Page::open(address, &jar).await;
+    let close = json!({"type": "CLOSE_CHAT", "cid": cid});
+    agent.send(&close).await;
+    let (closed, _) = page.until("CLOSE_CHAT/WAITER_CLOSE").await;
+    let rating = json!({
+        "type": "EVALUATE", "ts": "POLLING", "cid": closed["cid"],
+        "body": {"type": "TEXT", "content": "{\"opinion\":5,\"suggest\":\"\"}"},
+    });
+    page.get(&page.packet(rating)).await.is_ok();
     running.stop().await;
 }

@@ -108,26 +108,6 @@ async fn a_poll_with_nothing_to_say_is_answered_ok() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_poll_takes_the_place_of_the_first() {
-    let running = start(|_| {}).await;
-    let poller = Poller::log_in(http(&running), "alice").await;
-    let held = || {
-        let poller = poller.clone();
-        tokio::spawn(async move { poller.poll().await })
-    };
-    let (mut one, mut other) = (held(), held());
-    // Whichever came first is answered when the other comes.
-    let (replaced, waiting) = tokio::select! {
-        replaced = &mut one => (replaced, other),
-        replaced = &mut other => (replaced, one),
-    };
-    replaced.unwrap().is_ok();
-    tell(&running, "alice", "m1").await;
-    assert_eq!(pids(&waiting.await.unwrap()), ["m1"]);
-    running.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn silence_ends_the_session_and_auth_alone_does_not_keep_it() {
     let running = start(|settings| {
         settings.ocim.poll_hold_ms = 100;

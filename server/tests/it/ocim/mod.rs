@@ -462,10 +462,13 @@ impl Ws {
         packet["body"]["content"].as_str().unwrap().to_owned()
     }
 
-    /// Lets everything that came be confirmed: the server has answered something sent later.
+    /// Lets everything that came be confirmed: with the first answer all that came before is read and
+    /// confirmed, and the second is to something sent after that.
     pub(crate) async fn settle(&mut self) {
-        self.send(&json!({"type": "PING"})).await;
-        self.until("PONG/TEXT").await;
+        for _ in 0..2 {
+            self.send(&json!({"type": "PING"})).await;
+            self.until("PONG/TEXT").await;
+        }
     }
 }
 

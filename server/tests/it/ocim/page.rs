@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::{Answer, auth, message, poll_io, request};
+use tokio::net::TcpStream;
+
+use super::{Answer, answer, auth, message, poll_io, request, send_request};
 
 /// What a browser keeps for every page that it shows.
 #[derive(Clone, Default)]
@@ -33,6 +35,11 @@ impl Jar {
                 };
             }
         }
+    }
+
+    pub(crate) fn put(&self, name: &str, value: &str) {
+        let mut jar = self.0.lock().unwrap();
+        jar.insert(name.to_owned(), value.to_owned());
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<String> {
@@ -65,6 +72,21 @@ impl Page {
     pub(crate) fn packet(&self, mut packet: Value) -> Value {
         packet["from"] = json!({"uid": self.uid, "name": "Li Lei", "idy": "CUSTOMER"});
         packet
+    }
+
+    /// One poll over a connection that may be used again; `None` if it breaks.
+    pub(crate) async fn poll_over(&self, stream: &mut TcpStream) -> Option<Answer> {
+        self.ask_over(stream).await;
+        let answer = answer(stream).await?;
+        self.jar.keep(&answer);
+        Some(answer)
+    }
+
+    /// Sends a poll and leaves the answer to others.
+    pub(crate) async fn ask_over(&self, stream: &mut TcpStream) {
+        let packet = self.packet(json!({"type": "POLL", "ts": "POLLING"}));
+        let cookie = self.jar.header();
+        send_request(stream, "GET", &poll_io(&packet), &[("Cookie", &cookie)], "").await;
     }
 
     pub(crate) async fn get(&self, packet: &Value) -> Answer {
