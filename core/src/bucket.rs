@@ -61,16 +61,22 @@ impl<K: Hash + Eq> Buckets<K> {
     /// Takes one if there is one. Who asks when there is none pays nothing: he gets his rate, not
     /// silence.
     pub fn spend(&mut self, now: Time, key: K) -> Spent {
-        let allowed = self.allowed_ms();
+        self.spend_at(now, key, self.rate)
+    }
+
+    /// The same for a key with a rate of its own. Times may be in any unit: that of `now` and of
+    /// the rate is that of the answer.
+    pub fn spend_at(&mut self, now: Time, key: K, rate: Rate) -> Spent {
+        let allowed = rate.refill_ms * u64::from(rate.burst);
         let full_at = self.full_at(now, &key);
-        let next = full_at + self.rate.refill_ms;
+        let next = full_at + rate.refill_ms;
         let wait_ms = next.since_ms(now + allowed);
         let full_at = if wait_ms > 0 { full_at } else { next };
         self.put(key, full_at);
         let full_in_ms = full_at.since_ms(now);
         Spent {
             wait_ms,
-            left: allowed.saturating_sub(full_in_ms) / self.rate.refill_ms.max(1),
+            left: allowed.saturating_sub(full_in_ms) / rate.refill_ms.max(1),
             full_in_ms,
         }
     }

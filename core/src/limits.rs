@@ -497,11 +497,13 @@ pub const IDEMPOTENCY_ANSWERS_MAX: usize = 10_000;
 /// Bytes of answers remembered for their `Idempotency-Key`, together.
 /// Beyond: the oldest are forgotten.
 pub const IDEMPOTENCY_BYTES_MAX: usize = 32 << 20;
-/// Calls in a row that one key of the API may make.
-/// Beyond: 429.
-pub const API_BURST_MAX: u32 = 2000;
-/// One more call of a key after so long.
-pub const API_REFILL_MS: u64 = 1;
+/// Calls a second of a key of the API that has no rate of its own, and of an account; twice as many in
+/// a row.
+/// Beyond: 429, with `Retry-After`.
+pub const API_CALLS_PER_S: u32 = 1000;
+/// The highest rate that a key can be given (`tidings admin key create --rate`).
+/// Beyond: the key is not made.
+pub const API_CALLS_PER_S_MAX: u32 = 100_000;
 /// Keys of the API whose rate is remembered: half of it always, twice never.
 /// Beyond: those seen longest ago begin anew.
 pub const API_KEYS_SEEN_MAX: usize = 10_000;

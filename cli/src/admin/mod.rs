@@ -83,6 +83,9 @@ enum Key {
         /// What it is for
         #[arg(long, default_value = "")]
         name: String,
+        /// Calls a second, up to 100000; twice as many in a row [default: 1000]
+        #[arg(long, value_name = "N")]
+        rate: Option<u32>,
     },
     /// All of them, without the keys themselves
     List,
@@ -174,11 +177,11 @@ pub(crate) fn run(args: AdminArgs) -> anyhow::Result<ExitCode> {
 impl Key {
     fn into_command(self) -> anyhow::Result<Command> {
         Ok(match self {
-            Key::Create { scope, name } => {
+            Key::Create { scope, name, rate } => {
                 let Ok(scope) = scope.parse() else {
                     bail!("there is no scope {scope}");
                 };
-                Command::KeyCreate { scope, name }
+                Command::KeyCreate { scope, name, rate }
             }
             Key::List => Command::KeyList,
             Key::Revoke { id } => Command::KeyRevoke { id },

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tidings_core::bucket::{Buckets, Rate, Spent};
 use tidings_core::ids::Name;
 use tidings_core::limits;
+use tidings_core::time::Time;
 use tidings_core::wire::code;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -29,6 +30,8 @@ pub(super) struct Caller {
     pub(super) key: u128,
     /// For audit trails: an account, or `key` and its number.
     pub(super) name: Name,
+    /// Calls a second.
+    pub(super) rate: u32,
 }
 
 /// What a call asks for: looking is `GET`, sending is `POST`, all else changes the server.
@@ -102,9 +105,8 @@ pub(super) async fn guard(
     peer.connection.admit();
     let needed = needed(request.method());
     let forbidden = (!scope.permits(needed)).then(|| beyond(scope, needed));
-    let key = caller.key;
-    request.extensions_mut().insert(caller);
-    admit(&api, key, forbidden, request, next).await
+    request.extensions_mut().insert(caller.clone());
+    admit(&api, &caller, forbidden, request, next).await
 }
 
 /// What a key permits that came from `address`.
@@ -116,10 +118,12 @@ pub(super) fn known(api: &Api, address: IpAddr, key: &str) -> Result<(Scope, Cal
         Ok(Admitted {
             user,
             scope: Some(scope),
+            rate,
             ..
         }) => {
             let (key, name) = (xxh3_128(key.as_bytes()), user);
-            Ok((scope, Caller { key, name }))
+            let rate = rate.unwrap_or(limits::API_CALLS_PER_S);
+            Ok((scope, Caller { key, name, rate }))
         }
         Err(code::REFUSED_BLOCKED) => Err(blocked()),
         _ => Err(refused(StatusCode::UNAUTHORIZED, "there is no such key")),
@@ -145,23 +149,27 @@ pub(super) fn beyond(scope: Scope, needed: Scope) -> Problem {
 /// Counts the call for whoever makes it, and carries it out unless it is forbidden.
 pub(super) async fn admit(
     api: &Api,
-    key: u128,
+    caller: &Caller,
     forbidden: Option<Problem>,
     request: Request,
     next: Next,
 ) -> Response {
-    let spent = api.rates.spend(key);
+    let spent = api.rates.spend(caller.key, caller.rate);
     let mut response = if spent.wait_ms > 0 {
-        let detail = "too many calls with this key; see Retry-After";
+        let detail = format!(
+            "too many calls with this key, which may make {} a second; see Retry-After, send \
+             several messages in one call, or make a key with a higher --rate",
+            caller.rate
+        );
         Problem::new(StatusCode::TOO_MANY_REQUESTS, detail)
-            .with("limit", limits::API_BURST_MAX)
+            .with("limit", burst(caller.rate))
             .into_response()
     } else if let Some(problem) = forbidden {
         problem.into_response()
     } else {
         next.run(request).await
     };
-    tell(spent, response.headers_mut());
+    tell(caller.rate, spent, response.headers_mut());
     response
 }
 
@@ -172,28 +180,41 @@ pub(super) struct Rates {
     buckets: Mutex<Buckets<u128>>,
 }
 
-const RATE: Rate = Rate {
-    burst: limits::API_BURST_MAX,
-    refill_ms: limits::API_REFILL_MS,
-};
+/// Calls in a row.
+fn burst(per_s: u32) -> u32 {
+    per_s.saturating_mul(2)
+}
+
+/// In microseconds: a millisecond is longer than the time between calls of a fast key.
+fn rate(per_s: u32) -> Rate {
+    Rate {
+        burst: burst(per_s),
+        refill_ms: 1_000_000 / u64::from(per_s.max(1)),
+    }
+}
 
 impl Rates {
     pub(super) fn new() -> Rates {
         Rates {
             clock: Clock::start(),
-            buckets: Mutex::new(Buckets::new(RATE, limits::API_KEYS_SEEN_MAX)),
+            buckets: Mutex::new(Buckets::new(
+                rate(limits::API_CALLS_PER_S),
+                limits::API_KEYS_SEEN_MAX,
+            )),
         }
     }
 
-    fn spend(&self, key: u128) -> Spent {
-        self.buckets.lock().spend(self.clock.now().mono, key)
+    /// Its times are in microseconds.
+    fn spend(&self, key: u128, per_s: u32) -> Spent {
+        let now = Time(self.clock.now().mono.0.saturating_mul(1000));
+        self.buckets.lock().spend_at(now, key, rate(per_s))
     }
 }
 
 /// Every answer says what is left.
-fn tell(spent: Spent, headers: &mut HeaderMap) {
-    let seconds = |ms: u64| ms.div_ceil(1000);
-    headers.insert("ratelimit-limit", HeaderValue::from(limits::API_BURST_MAX));
+fn tell(per_s: u32, spent: Spent, headers: &mut HeaderMap) {
+    let seconds = |us: u64| us.div_ceil(1_000_000);
+    headers.insert("ratelimit-limit", HeaderValue::from(burst(per_s)));
     headers.insert("ratelimit-remaining", HeaderValue::from(spent.left));
     headers.insert(
         "ratelimit-reset",
@@ -207,22 +228,23 @@ fn tell(spent: Spent, headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use tidings_core::time::Time;
-
     use super::*;
 
     #[test]
     fn at_the_limit_and_one_past_it() {
-        let mut buckets = Buckets::new(RATE, limits::API_KEYS_SEEN_MAX);
-        let burst = u64::from(limits::API_BURST_MAX);
-        for call in 1..=burst {
-            let spent = buckets.spend(Time(1000), 7);
-            assert_eq!((spent.wait_ms, spent.left), (0, burst - call));
+        for per_s in [1, limits::API_CALLS_PER_S, limits::API_CALLS_PER_S_MAX] {
+            let rate = rate(per_s);
+            let mut buckets = Buckets::new(rate, limits::API_KEYS_SEEN_MAX);
+            let burst = u64::from(burst(per_s));
+            for call in 1..=burst {
+                let spent = buckets.spend_at(Time(1000), 7, rate);
+                assert_eq!((spent.wait_ms, spent.left), (0, burst - call));
+            }
+            let mut wait = |us, key| buckets.spend_at(Time(us), key, rate).wait_ms;
+            assert_eq!(wait(1000, 7), rate.refill_ms);
+            assert_eq!(wait(1000, 8), 0, "another key is not concerned");
+            assert_eq!(wait(1000 + rate.refill_ms, 7), 0);
         }
-        let mut wait = |ms, key| buckets.spend(Time(ms), key).wait_ms;
-        assert_eq!(wait(1000, 7), limits::API_REFILL_MS);
-        assert_eq!(wait(1000, 8), 0, "another key is not concerned");
-        assert_eq!(wait(1000 + limits::API_REFILL_MS, 7), 0);
     }
 
     #[test]

@@ -246,6 +246,7 @@ mod tests {
         Key::read(
             &headers,
             Caller {
+                rate: 1,
                 key: 1,
                 name: "key 1".into(),
             },

@@ -24,7 +24,7 @@ impl Keys {
     #[must_use]
     pub fn check(&self, bearer: &str) -> Option<Scope> {
         let inner = &self.0.0.inner;
-        inner.registry.key_of(bearer).map(|(scope, _)| scope)
+        inner.registry.key_of(bearer).map(|key| key.scope)
     }
 }
 

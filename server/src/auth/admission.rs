@@ -409,11 +409,12 @@ impl Inner {
     }
 
     fn key(&self, key: &str) -> Verdict {
-        let (scope, id) = self.registry.key_of(key).ok_or(code::REFUSED_TOKEN)?;
+        let known = self.registry.key_of(key).ok_or(code::REFUSED_TOKEN)?;
         Ok(Admitted {
-            user: format!("key {id}").into(),
+            user: format!("key {}", known.id).into(),
             role: Role::User,
-            scope: Some(scope),
+            scope: Some(known.scope),
+            rate: known.rate,
             until_s: None,
             version: 0,
         })
@@ -433,6 +434,7 @@ impl Inner {
             user: passed.user,
             role: passed.role,
             scope: None,
+            rate: None,
             until_s: passed.until_s,
             version,
         })
@@ -480,6 +482,7 @@ fn of_user(user: &Name, version: i64, until_s: Option<i64>) -> Admitted {
         user: user.clone(),
         role: Role::User,
         scope: None,
+        rate: None,
         until_s,
         version,
     }

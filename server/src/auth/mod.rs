@@ -153,6 +153,8 @@ pub struct Admitted {
     pub role: Role,
     /// What a key permits; `None` for everybody else.
     pub scope: Option<Scope>,
+    /// Calls of the API a second, if it is a key with a rate of its own.
+    pub rate: Option<u32>,
     /// Until when, in seconds since 1970 UTC; `None`: until it is revoked.
     pub until_s: Option<i64>,
     /// Of his credential.

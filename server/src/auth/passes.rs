@@ -104,6 +104,7 @@ mod tests {
             user: user.into(),
             role,
             scope: None,
+            rate: None,
             until_s,
             version: 7,
         }

@@ -75,6 +75,7 @@ async fn a_cookie_is_secure_under_tls() {
         let ocim = Ocim::new(&Settings::default(), running.handle(), doors, secure);
         let login = authorization::Login {
             admitted: crate::auth::Admitted {
+                rate: None,
                 user: "alice".into(),
                 role: crate::auth::Role::User,
                 scope: None,

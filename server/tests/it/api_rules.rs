@@ -2,6 +2,7 @@
 
 use crate::api::{Client, settings, start};
 use serde_json::{Value, json};
+use tidings_server::auth::{Command, Scope};
 use tidings_server::core::limits;
 
 const MESSAGES: &str = "/api/v1/messages";
@@ -51,7 +52,7 @@ async fn keys_open_what_they_are_for() {
 async fn an_answer_says_what_is_left_of_the_rate() {
     let (running, client) = start(settings()).await;
     let answer = client.get("/api/v1/users").await;
-    let limit = limits::API_BURST_MAX.to_string();
+    let limit = (2 * limits::API_CALLS_PER_S).to_string();
     assert_eq!(answer.header("ratelimit-limit"), Some(&*limit));
     assert!(answer.header("ratelimit-remaining").is_some());
     assert!(answer.header("ratelimit-reset").is_some());
@@ -266,5 +267,59 @@ async fn the_store_remembers_what_the_answers_forgot() {
         .await
         .ok(200);
     assert_eq!(page["messages"].as_array().unwrap().len(), 1);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b34_a_key_has_its_own_rate() {
+    let (running, client) = start(settings()).await;
+    let access = running.access();
+    let make = |rate| {
+        let (scope, name) = (Scope::Send, "shop".to_owned());
+        access.execute(Command::KeyCreate { scope, name, rate })
+    };
+    let of = |made: Value| made["key"].as_str().unwrap().to_owned();
+    let (slow, fast) = (of(make(Some(1)).unwrap()), of(make(Some(50_000)).unwrap()));
+    let call = |key: &str| {
+        let headers = vec![client.bearer(key)];
+        let client = client.clone();
+        async move { client.raw("GET", "/api/v1/users", headers, "").await }
+    };
+    let first = call(&slow).await;
+    assert_eq!(
+        (first.status, first.header("ratelimit-limit")),
+        (200, Some("2"))
+    );
+    // Two in a row at the most, however long the calls take: at one a second the third is refused.
+    let mut refused = None;
+    for _ in 0..20 {
+        let answer = call(&slow).await;
+        if answer.status == 429 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("a key of one call a second makes twenty");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let problem = refused.problem(429);
+    assert!(
+        problem["detail"].as_str().unwrap().contains("1 a second"),
+        "{problem}"
+    );
+    let answer = call(&fast).await;
+    assert_eq!(answer.header("ratelimit-limit"), Some("100000"));
+    for rate in [0, limits::API_CALLS_PER_S_MAX + 1] {
+        let error = make(Some(rate)).unwrap_err().to_string();
+        assert!(error.contains("API_CALLS_PER_S_MAX"), "{error}");
+    }
+    let list = access.execute(Command::KeyList).unwrap();
+    let rates: Vec<&Value> = list["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| &key["rate"])
+        .collect();
+    assert_eq!(rates[rates.len() - 2..], [1, 50_000]);
+    assert_eq!(rates[0], limits::API_CALLS_PER_S);
     running.stop().await;
 }

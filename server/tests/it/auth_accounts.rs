@@ -134,6 +134,7 @@ fn keys_while_it_runs_and_while_it_does_not() {
     let create = |scope| Command::KeyCreate {
         scope,
         name: "ci".to_owned(),
+        rate: None,
     };
     let before = admin::run(data.path(), create(Scope::Read)).unwrap();
     let path = data.path().to_owned();

@@ -12,10 +12,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tidings_core::ids;
 use tidings_core::ids::Name;
 use tidings_core::secret::Secret;
 use tidings_core::wire::code;
+use tidings_core::{ids, limits};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::api::Api;
@@ -60,10 +60,9 @@ pub(super) async fn guard(
                 May::Key(scope) if !scope.permits(needed) => Some(beyond(scope, needed)),
                 _ => None,
             };
-            let key = caller.key;
-            request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(caller.clone());
             request.extensions_mut().insert(who);
-            admit(&api, key, forbidden, request, next).await
+            admit(&api, &caller, forbidden, request, next).await
         }
         // At once: the body is not waited for.
         Err(problem) => problem.into_response(),
@@ -122,6 +121,7 @@ async fn identify(
     };
     let key = xxh3_128(format!("account {account}").as_bytes());
     let caller = Caller {
+        rate: limits::API_CALLS_PER_S,
         key,
         name: admitted.user,
     };

@@ -227,14 +227,10 @@ fn integers(names: &[&str]) -> Map<String, Value> {
 }
 
 fn now() -> Value {
-    let mut team = integers(&[
-        "waiting",
-        "left",
-        "longest_wait_ms",
-        "serving",
-        "agents_online",
-    ]);
+    let mut team = integers(&["waiting", "longest_wait_ms", "serving", "agents_online"]);
     team.insert("team".into(), json!({ "type": "string" }));
+    let left = json!({ "type": "integer", "description": "Left messages that nobody has taken yet, those among the waiting included." });
+    team.insert("left".into(), left.clone());
     let period = json!({ "type": "object", "description": "As in the report of teams, of the time before.", "additionalProperties": { "type": ["number", "null"] } });
     team.insert("period".into(), period);
     let mut figures = integers(&[
@@ -247,6 +243,7 @@ fn now() -> Value {
         "to_ms",
         "answer_within_ms",
     ]);
+    figures.insert("left".into(), left);
     figures.insert("agents".into(), json!({ "type": "object", "description": "By status; without a session they are offline.", "additionalProperties": { "type": "integer" } }));
     figures.insert(
         "teams".into(),
@@ -261,6 +258,7 @@ fn now() -> Value {
                 "episode": { "type": "integer" },
                 "customer": { "type": "string" },
                 "customer_online": { "type": "boolean" },
+                "left": { "type": "boolean", "description": "A left message: the customer is not expected to be there." },
                 "team": { "type": "string" },
                 "skills": { "type": "array", "items": { "type": "string" } },
                 "priority": { "type": "integer" },

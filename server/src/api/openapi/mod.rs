@@ -74,10 +74,10 @@ fn about() -> String {
          since 1970 UTC. Ids have 1 to {name} bytes of UTF-8 and no control or invisible characters; `#`, `@` \
          and `~` before an id mean a group, a team and a visitor. Refusals are \
          `application/problem+json` and name the `field`, the `limit` and the `value`. A key may \
-         make {burst} calls in a row, and one more every {refill} ms.",
+         make {rate} calls a second, or what `tidings admin key create --rate` gave it, and twice as \
+         many in a row.",
         name = limits::NAME_BYTES_MAX,
-        burst = limits::API_BURST_MAX,
-        refill = limits::API_REFILL_MS,
+        rate = limits::API_CALLS_PER_S,
     )
 }
 

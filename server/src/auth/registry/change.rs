@@ -27,6 +27,10 @@ pub enum Command {
         /// What it is for.
         #[serde(default)]
         name: String,
+        /// Calls a second, 1 to [`API_CALLS_PER_S_MAX`](limits::API_CALLS_PER_S_MAX), twice as
+        /// many in a row; [`API_CALLS_PER_S`](limits::API_CALLS_PER_S) otherwise.
+        #[serde(default)]
+        rate: Option<u32>,
     },
     /// All keys, without the keys themselves.
     KeyList,
@@ -191,7 +195,9 @@ impl Registry {
     pub(crate) fn execute(&self, command: Command, now_ms: i64, by: &str) -> Result<Value, Fault> {
         let act = |what| Act { by, now_ms, what };
         match command {
-            Command::KeyCreate { scope, name } => self.key_create(scope, &name, act("key create")),
+            Command::KeyCreate { scope, name, rate } => {
+                self.key_create(scope, &name, rate, act("key create"))
+            }
             Command::KeyList => self.key_list(),
             Command::KeyRevoke { id } => {
                 let sql = "DELETE FROM api_key WHERE id = ?1";
@@ -257,8 +263,20 @@ impl Registry {
         }
     }
 
-    fn key_create(&self, scope: Scope, name: &str, act: Act<'_>) -> Result<Value, Fault> {
+    fn key_create(
+        &self,
+        scope: Scope,
+        name: &str,
+        rate: Option<u32>,
+        act: Act<'_>,
+    ) -> Result<Value, Fault> {
         check_text("the name", name)?;
+        let max = limits::API_CALLS_PER_S_MAX;
+        if let Some(rate) = rate.filter(|rate| !(1..=max).contains(rate)) {
+            return refuse(format!(
+                "a rate is 1 to API_CALLS_PER_S_MAX = {max} calls a second, not {rate}"
+            ));
+        }
         let key = format!("{KEY_PREFIX}{}", crypt::to_base64(&crypt::random::<32>()));
         let hash = crypt::sha256(key.as_bytes());
         self.change(act, Concerns::Key, |db| {
@@ -270,21 +288,25 @@ impl Registry {
                 ));
             }
             db.execute(
-                "INSERT INTO api_key (hash, scope, name, created_ms) VALUES (?1, ?2, ?3, ?4)",
-                params![&hash[..], scope.to_string(), name, act.now_ms],
+                "INSERT INTO api_key (hash, scope, name, created_ms, rate) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![&hash[..], scope.to_string(), name, act.now_ms, rate],
             )?;
-            Ok(json!({ "id": db.last_insert_rowid(), "scope": scope, "name": name, "key": key }))
+            Ok(json!({
+                "id": db.last_insert_rowid(), "scope": scope, "name": name,
+                "rate": rate.unwrap_or(limits::API_CALLS_PER_S), "key": key,
+            }))
         })
     }
 
     fn key_list(&self) -> Result<Value, Fault> {
-        let sql = "SELECT id, scope, name, created_ms FROM api_key ORDER BY id";
+        let sql = "SELECT id, scope, name, created_ms, rate FROM api_key ORDER BY id";
         self.list("keys", sql, |row| {
             Ok(json!({
                 "id": row.get::<_, i64>(0)?,
                 "scope": row.get::<_, String>(1)?,
                 "name": row.get::<_, String>(2)?,
                 "created_ms": row.get::<_, i64>(3)?,
+                "rate": row.get::<_, Option<u32>>(4)?.unwrap_or(limits::API_CALLS_PER_S),
             }))
         })
     }

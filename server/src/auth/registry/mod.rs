@@ -42,6 +42,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
 ];
 /// The migration from which on accounts of the demo are marked.
 const MARKS_DEMO: usize = 3;
@@ -117,8 +118,19 @@ struct Roll {
     accounts: HashMap<Box<str>, Standing>,
     /// Of credentials, also of those that are gone.
     versions: HashMap<Box<str>, i64>,
-    /// By digest: what it permits, and its number in the list.
-    keys: HashMap<Digest, (Scope, i64)>,
+    /// By digest.
+    keys: HashMap<Digest, ApiKey>,
+}
+
+/// A key of the API, without the key itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ApiKey {
+    /// What it permits.
+    pub(crate) scope: Scope,
+    /// Its number in the list.
+    pub(crate) id: i64,
+    /// Calls a second, if it has a rate of its own.
+    pub(crate) rate: Option<u32>,
 }
 
 /// The hash of an account's password, and what goes with it.
@@ -263,8 +275,8 @@ impl Registry {
         self.roll.read().versions.get(user).copied().unwrap_or(0)
     }
 
-    /// What a key permits, and its number; `None` if there is no such key. Does not block.
-    pub(crate) fn key_of(&self, key: &str) -> Option<(Scope, i64)> {
+    /// What is known of a key; `None` if there is no such key. Does not block.
+    pub(crate) fn key_of(&self, key: &str) -> Option<ApiKey> {
         if key.len() > limits::API_KEY_BYTES_MAX {
             return None;
         }

@@ -24,12 +24,16 @@ fn keys_are_random_hashed_and_can_be_revoked() {
     let create = |scope| Command::KeyCreate {
         scope,
         name: "ci".to_owned(),
+        rate: None,
     };
     let made = registry.execute(create(Scope::Send), 1, "test").unwrap();
     let key = made["key"].as_str().unwrap().to_owned();
     let other = registry.execute(create(Scope::Admin), 1, "test").unwrap();
     assert_ne!(other["key"], made["key"]);
-    assert_eq!(registry.key_of(&key).map(|key| key.0), Some(Scope::Send));
+    assert_eq!(
+        registry.key_of(&key).map(|key| key.scope),
+        Some(Scope::Send)
+    );
     for wrong in [
         "",
         "tidings_",
@@ -44,7 +48,10 @@ fn keys_are_random_hashed_and_can_be_revoked() {
     let secret = &key.as_bytes()[KEY_PREFIX.len()..];
     assert!(!bytes.windows(secret.len()).any(|w| w == secret));
     let registry = Registry::open(dir.path()).unwrap();
-    assert_eq!(registry.key_of(&key).map(|key| key.0), Some(Scope::Send));
+    assert_eq!(
+        registry.key_of(&key).map(|key| key.scope),
+        Some(Scope::Send)
+    );
     let id = made["id"].as_i64().unwrap();
     registry
         .execute(Command::KeyRevoke { id }, 1, "test")
@@ -175,6 +182,7 @@ fn so_many_keys_and_blocks_and_none_beyond() {
     let create = Command::KeyCreate {
         scope: Scope::Read,
         name: String::new(),
+        rate: None,
     };
     registry.execute(create.clone(), 1, "test").unwrap();
     assert!(refused(&registry, create).contains("API_KEYS_MAX"));
@@ -304,6 +312,7 @@ fn every_change_has_its_line_in_the_trail() {
     let create = Command::KeyCreate {
         scope: Scope::Read,
         name: String::new(),
+        rate: None,
     };
     registry.execute(create, 2, "boss").unwrap();
     refused(&registry, Command::KeyRevoke { id: 99 });

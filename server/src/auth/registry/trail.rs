@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tidings_core::ids::Name;
 use tidings_core::limits;
 
-use super::{Digest, Fault, Network, Registry, Roll, Standing};
+use super::{ApiKey, Digest, Fault, Network, Registry, Roll, Standing};
 
 /// Whom a change concerns.
 #[derive(Debug, Clone, Copy)]
@@ -184,12 +184,13 @@ fn read_blocks(db: &Connection, roll: &mut Roll) -> rusqlite::Result<()> {
 }
 
 fn read_keys(db: &Connection, roll: &mut Roll) -> rusqlite::Result<()> {
-    let mut keys = db.prepare("SELECT hash, scope, id FROM api_key")?;
+    let mut keys = db.prepare("SELECT hash, scope, id, rate FROM api_key")?;
     let mut rows = keys.query([])?;
     while let Some(row) = rows.next()? {
         let (hash, scope): (Vec<u8>, String) = (row.get(0)?, row.get(1)?);
         if let (Ok(hash), Ok(scope)) = (Digest::try_from(hash), scope.parse()) {
-            roll.keys.insert(hash, (scope, row.get(2)?));
+            let (id, rate) = (row.get(2)?, row.get(3)?);
+            roll.keys.insert(hash, ApiKey { scope, id, rate });
         }
     }
     Ok(())

@@ -32,8 +32,10 @@ pub(crate) fn settings() -> Settings {
 pub(crate) async fn start(settings: Settings) -> (Running, Client) {
     let running = Server::start(settings).await.unwrap();
     let key = |scope| {
-        let name = String::new();
-        let made = running.access().execute(Command::KeyCreate { scope, name });
+        let (name, rate) = (String::new(), None);
+        let made = running
+            .access()
+            .execute(Command::KeyCreate { scope, name, rate });
         made.unwrap_or_else(|error| panic!("{error}"))["key"]
             .as_str()
             .unwrap()
