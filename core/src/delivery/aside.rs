@@ -6,7 +6,8 @@
 //! message steps aside: those behind it go on, and it is tried again alone, with pauses that double.
 //! What is counted lies in the cursor.
 
-use super::flow::{Acked, Flow, InFlight, Sending, WindowRules};
+use super::flow::{Acked, Flow, InFlight};
+use super::rules::WindowRules;
 use crate::limits;
 use crate::message::MessageRef;
 use crate::time::{Now, Time};
@@ -110,7 +111,7 @@ impl Flow {
 
     /// The message whose trial begins now. It goes alone: as long as something was sent lately and
     /// is not acknowledged, nothing more is sent and the trial waits.
-    pub fn begin_trial(&mut self, now: Now, rules: &WindowRules) -> Option<Sending> {
+    pub fn begin_trial(&mut self, now: Now, rules: &WindowRules) -> Option<MessageRef> {
         if self.aside.is_empty() {
             return None;
         }

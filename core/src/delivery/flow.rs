@@ -5,37 +5,13 @@ use std::collections::{BTreeSet, VecDeque};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::aside::Aside;
+use super::rules::{Passing, WindowRules};
 use super::track::Track;
 use crate::custody::{Backlog, Loaded, Unanswered, Want};
 use crate::ids::{ConversationId, Name};
 use crate::limits;
 use crate::message::MessageRef;
 use crate::time::Time;
-
-/// How much may be in flight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WindowRules {
-    /// Messages in all.
-    pub messages_max: usize,
-    /// Bytes of bodies in all; one message always fits.
-    pub bytes_max: usize,
-    /// Messages of one conversation.
-    pub per_conversation_max: usize,
-}
-
-/// What is to become of a message that is next in its conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passing {
-    /// Send it.
-    Send,
-    /// It needs no sending: the device's own.
-    Settle,
-    /// It cannot be sent on this transport; it stays unacknowledged for another.
-    Leave,
-}
-
-/// A message that the caller must send now.
-pub type Sending = MessageRef;
 
 /// A message that was acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,7 +215,12 @@ impl Flow {
     }
 
     /// Deals with the message after `sent` of its conversation. Returns it if it must be sent now.
-    pub fn pass(&mut self, now: Time, message: &MessageRef, passing: Passing) -> Option<Sending> {
+    pub fn pass(
+        &mut self,
+        now: Time,
+        message: &MessageRef,
+        passing: Passing,
+    ) -> Option<MessageRef> {
         let at = self.find(message.conversation).ok()?;
         if message.seq <= self.tracks[at].sent {
             return None;
@@ -350,7 +331,7 @@ impl Flow {
         loaded: &Loaded,
         rules: &WindowRules,
         mut decide: impl FnMut(&MessageRef) -> Passing,
-        sending: &mut Vec<Sending>,
+        sending: &mut Vec<MessageRef>,
     ) {
         self.loading = None;
         for want in wants {

@@ -11,10 +11,12 @@
 
 mod aside;
 mod flow;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod track;
 
 pub use aside::Blamed;
-pub use flow::{Acked, Flow, Overdue, Passing, Sending, WindowRules};
+pub use flow::{Acked, Flow, Overdue};
+pub use rules::{Passing, WindowRules};
 pub use track::Track;

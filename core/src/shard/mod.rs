@@ -486,18 +486,8 @@ impl Shard {
                 class,
                 caps,
             } => self.enter_vouched(now, link, user, (device, class, caps), actions),
-            Input::Agent { user, known: true } => {
-                self.desk_agents.insert(Name::from(user));
-            }
-            Input::Agent { user, known: false } => {
-                self.desk_agents.remove(user);
-            }
-            Input::Team { team, known: true } => {
-                self.teams.insert(Name::from(team));
-            }
-            Input::Team { team, known: false } => {
-                self.teams.remove(team);
-            }
+            Input::Agent { user, known } => know(&mut self.desk_agents, user, known),
+            Input::Team { team, known } => know(&mut self.teams, team, known),
             Input::Serve {
                 address,
                 agent,
@@ -555,5 +545,14 @@ impl Shard {
     #[must_use]
     pub fn knows(&self, link: LinkId) -> bool {
         self.session(link).is_some()
+    }
+}
+
+/// A name is one of these from now on, or no longer.
+fn know(names: &mut HashSet<Name>, name: &str, known: bool) {
+    if known {
+        names.insert(Name::from(name));
+    } else {
+        names.remove(name);
     }
 }

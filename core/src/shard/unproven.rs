@@ -138,24 +138,9 @@ fn sent(scratch: &mut Vec<u8>, now: Now, action: &Action) -> Option<(LinkId, usi
         Action::Deliver {
             link,
             message,
-            extended,
+            form,
             ..
-        } => {
-            let stored = message.seq > 0;
-            let frame = Frame {
-                kind: code::COMMON_DATA,
-                data: Some(Cow::Borrowed(&message.body)),
-                from: Some(Cow::Borrowed(&message.from)),
-                to: Some(Cow::Borrowed(&message.to)),
-                fp: (!message.id.is_empty()).then(|| Cow::Borrowed(&*message.id)),
-                qos: stored,
-                typeu: message.typeu,
-                sm: message.time_ms,
-                ..Frame::default()
-            };
-            let extension = (*extended && stored).then_some((message.seq, message.time_ms));
-            Some((*link, encoded(scratch, &frame, extension)))
-        }
+        } => Some((*link, mobileimsdk::lengths(message, scratch).of(*form))),
         _ => None,
     }
 }

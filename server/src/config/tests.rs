@@ -293,8 +293,10 @@ fn s8_a_demo_stays_on_this_machine_whatever_is_permitted() {
         let refused = settings.validate().unwrap_err();
         assert!(matches!(refused, ConfigError::DemoOnPublic { key: of, .. } if of == key));
     }
-    let mut settings = Settings::default();
-    settings.demo = true;
+    let settings = Settings {
+        demo: true,
+        ..Settings::default()
+    };
     settings.validate().unwrap();
 }
 

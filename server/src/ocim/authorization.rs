@@ -171,7 +171,7 @@ async fn enter_by_polling(
     if let (Some(session), Some(token)) = (session, asked.token())
         && session.is_joined(token)
     {
-        let cookie = ocim.cookie(login, token);
+        let cookie = ocim.cookie(login, token, &asked.headers);
         return Ok(Step::Answer(Answer::logged_in(token.expose(), cookie)));
     }
     let seat = ocim.seat(asked.address)?;

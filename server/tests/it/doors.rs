@@ -160,7 +160,15 @@ async fn somebody(running: &Running, user: String) -> Somebody {
     let answer = request(http(running), "POST", "/ws.io", &[], &login).await;
     let token = answer.json()["token"].as_str().unwrap().to_owned();
     let (scope, name) = (Scope::Read, user.clone());
-    let made = execute(running, Command::KeyCreate { scope, name }).await;
+    let made = execute(
+        running,
+        Command::KeyCreate {
+            scope,
+            name,
+            rate: None,
+        },
+    )
+    .await;
     Somebody {
         user,
         token,
@@ -170,6 +178,7 @@ async fn somebody(running: &Running, user: String) -> Somebody {
 }
 
 /// Comes in by a door; `None` if he is refused.
+#[allow(clippy::too_many_lines)] // one arm for each door
 async fn enter(running: &Running, dir: &Path, door: Door, who: &Somebody) -> Option<Held> {
     let (user, addresses) = (&who.user, running.addresses());
     match door {
