@@ -39,6 +39,8 @@ impl Demo {
                 before.map_or_else(|| "127.0.0.1:0".to_owned(), |b| b.at[name].to_string());
             command.arg(format!("--{name}")).arg(address);
         }
+        // As the requests of these tests name it.
+        command.env("TIDINGS_WEB_HOSTS", "im.example");
         command.kill_on_drop(true).stdin(Stdio::null());
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());

@@ -39,7 +39,7 @@ async fn application() {
 
 fn start(url: &str, outbox: &std::path::Path, first: u64) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "application", "--nocapture"])
+        .args(["--ignored", "--exact", "killed::application", "--nocapture"])
         .env(URL, url)
         .env(OUTBOX, outbox)
         .env(FIRST, first.to_string())

@@ -4,15 +4,17 @@
 //! does not: which sessions a user has and who is kicked (`shard`), what it receives (`delivery`).
 
 mod rhythm;
+mod unproven;
 
 pub use rhythm::{Rhythm, Sense, SenseError};
+pub use unproven::Path;
+pub(crate) use unproven::Unproven;
 
 use std::collections::VecDeque;
 
 use crate::delivery::{Flow, WindowRules};
 use crate::ids::{self, ConversationId, DeviceId, Name};
 use crate::limits;
-use crate::shard::{Path, Unproven};
 use crate::time::Time;
 use crate::wire::mobileimsdk::Frame;
 use crate::wire::mobileimsdk::login::Login;

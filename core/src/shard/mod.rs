@@ -27,7 +27,6 @@ pub use agents::{author, authored};
 pub use asking::{Answer, AskBefore};
 pub use inside::{SessionView, Submission};
 pub use unproven::Path;
-pub(crate) use unproven::Unproven;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

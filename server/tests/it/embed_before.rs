@@ -35,7 +35,7 @@ async fn a_message_can_be_refused_changed_or_dropped() {
             },
             "long" => Before::Change {
                 typeu: 9,
-                text: "x".repeat(7000),
+                text: "x".repeat(66_000),
             },
             "void" => Before::Drop,
             _ => Before::Take,
