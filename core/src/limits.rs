@@ -567,10 +567,5 @@ pub const OCIM_REPLACED_TOLD_MAX: usize = 16;
 /// Customers and agents of OCIM at a time, all addresses together.
 /// Beyond: 503.
 pub const OCIM_SESSIONS_MAX: usize = 200_000;
-/// Anonymous visitors of one address that are let in at once.
-/// Beyond: 429.
-pub const OCIM_VISITORS_PER_ADDRESS: u32 = 60;
-/// One more after so long.
-pub const OCIM_VISITORS_REFILL_MS: u64 = 1_000;
 /// Addresses whose visitors are counted: half of it always, twice never.
 pub const OCIM_ADDRESSES_REMEMBERED_MAX: usize = 16_384;
