@@ -255,7 +255,10 @@ async fn event_scheduler_build_relation_build_chat() {
     for name in ["c1", "c2", "c3", "c4"] {
         let mut ws = Ws::customer(http(&running), name).await;
         ws.say("p1", "hello").await;
-        ws.until("BUILD_CHAT/BUILDING_CHAT").await;
+        if name != "c4" {
+            // His place is told to whoever is there, and may come before this.
+            ws.until("BUILD_CHAT/BUILDING_CHAT").await;
+        }
         customers.push(ws);
     }
     let mut cids = Vec::new();
